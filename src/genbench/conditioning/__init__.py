@@ -1,0 +1,1 @@
+"""What steers a model: class labels now, text later."""

@@ -1,0 +1,26 @@
+"""The words every other package speaks: images, batches, noise, models and what they optimise."""
+
+from genbench.core.batch import Batch, Condition
+from genbench.core.errors import ConfigError, DataError, GenbenchError, RunError, TrainingError
+from genbench.core.model import Autoencoder, GenerativeModel, HasLikelihood, Likelihood, TrainStep
+from genbench.core.noise import Noise, SeededNoise, StreamNoise
+from genbench.core.spec import ImageSpec
+
+__all__ = [
+    "Autoencoder",
+    "Batch",
+    "Condition",
+    "ConfigError",
+    "DataError",
+    "GenbenchError",
+    "GenerativeModel",
+    "HasLikelihood",
+    "ImageSpec",
+    "Likelihood",
+    "Noise",
+    "RunError",
+    "SeededNoise",
+    "StreamNoise",
+    "TrainStep",
+    "TrainingError",
+]

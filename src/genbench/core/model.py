@@ -1,0 +1,84 @@
+"""What a generative model is: a plain module that says what it optimises and how it samples."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from genbench.core.batch import Batch, Condition
+from genbench.core.noise import Noise
+from genbench.core.spec import ImageSpec
+
+Losses = dict[str, Tensor]
+"""Scalars of one step; the key `loss` is the one that is minimised, the others are logged."""
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """One optimiser move: which part of the model it moves and by which loss.
+
+    A GAN lists two, everything else one. `every` counts batches between moves; `averaged` says whether
+    the EMA follows these weights (a discriminator never samples, so its average would be waste).
+    """
+
+    name: str
+    module: nn.Module
+    loss: Callable[[Batch, Noise], Losses]
+    every: int = 1
+    averaged: bool = True
+
+
+class GenerativeModel(nn.Module, ABC):
+    """A model of images: trained by its steps, judged by its samples.
+
+    `network` is the module whose evaluations are the cost of sampling (NFE); every evaluation goes
+    through its `forward` with the batch as first dimension.
+    """
+
+    def __init__(self, spec: ImageSpec, conditional: bool) -> None:
+        super().__init__()
+        self.spec = spec
+        self.conditional = conditional
+
+    @property
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The module evaluated while sampling."""
+
+    @abstractmethod
+    def train_steps(self) -> Sequence[TrainStep]:
+        """The optimiser moves made for every batch, in order."""
+
+    @abstractmethod
+    def sample(self, noise: Noise, condition: Condition) -> Tensor:
+        """Images float [B,C,H,W], nominally in [-1,1], for the B generators of `noise`."""
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Bits per dimension [B], with the kind of figure it is: exact, elbo, iwae-K, vlb, ode-dequantised."""
+
+    bits_per_dim: Tensor
+    kind: str
+
+
+@runtime_checkable
+class HasLikelihood(Protocol):
+    """A model that can say how probable an image is."""
+
+    def likelihood(self, batch: Batch, noise: Noise) -> Likelihood:
+        """-log2 p(image) / D per image, at the data's own grey levels."""
+        ...
+
+
+@runtime_checkable
+class Autoencoder(Protocol):
+    """A model with a latent space, usable as a first stage."""
+
+    def encode(self, image: Tensor) -> Tensor: ...
+
+    def decode(self, latent: Tensor) -> Tensor: ...

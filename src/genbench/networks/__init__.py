@@ -1,0 +1,1 @@
+"""Backbones: tensors in, tensors out; no loss, no sampling."""
