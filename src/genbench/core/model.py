@@ -21,14 +21,13 @@ Losses = dict[str, Tensor]
 class TrainStep:
     """One optimiser move: which part of the model it moves and by which loss.
 
-    A GAN lists two, everything else one. `every` counts batches between moves; `averaged` says whether
-    the EMA follows these weights (a discriminator never samples, so its average would be waste).
+    A GAN lists two, everything else one. `averaged` says whether the EMA follows these weights
+    (a discriminator never samples, so its average would be waste).
     """
 
     name: str
     module: nn.Module
     loss: Callable[[Batch, Noise], Losses]
-    every: int = 1
     averaged: bool = True
 
 

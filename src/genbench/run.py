@@ -1,0 +1,185 @@
+"""The run folder, where training and evaluation meet.
+
+config.yaml          the resolved config: it alone rebuilds the model
+manifest.json        versions, git state, data fingerprint, seed, machine
+log.jsonl            the append-only training record
+checkpoint.ckpt      what resuming needs; removed when training is finished
+weights.safetensors  averaged weights, as judged
+training.json        images, seconds, parameters: written last, so its presence means "finished"
+samples/             sheets drawn while training, and what `sample` writes
+results/HASH.json    judgements, one file per protocol
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from genbench.core import RunError
+
+# what may differ between two trainings that are the same experiment
+NOT_IDENTITY = ("run_dir", "logger", "group", "tags", "protocol", "features", "hydra")
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a resolved config that decides the weights."""
+    return {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a whole file or leaves the old one.
+
+    Raises:
+        RunError: it cannot be written, such as on a full disk.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {error.strerror or error}; what was there before is kept") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON atomically; a NaN is an error, not a number."""
+    write_atomically(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+class Run:
+    """A run folder that exists."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoint = path / "checkpoint.ckpt"
+        self.weights = path / "weights.safetensors"
+        self.log = path / "log.jsonl"
+        self.samples = path / "samples"
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> Run:
+        """Makes the folder with its config and manifest, all at once; an existing run of the same experiment is kept.
+
+        Raises:
+            RunError: the folder holds another experiment or something else, or cannot be written.
+        """
+        if path.exists() and any(path.iterdir()):
+            run = cls.open(path)
+            run.require_same(config)
+            return run
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        except OSError as error:
+            raise RunError(f"cannot create the run folder {path}: {error.strerror or error}") from error
+        try:
+            write_atomically(partial / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))).encode())
+            write_json(partial / "manifest.json", dict(manifest))
+            partial.chmod(0o755)
+            partial.replace(path)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """An existing run folder.
+
+        Raises:
+            RunError: there is none, or its config is missing or unreadable.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise RunError(f"no run folder at {path}: train one with `genbench train run_dir={path}`")
+        if not (path / "config.yaml").is_file():
+            raise RunError(f"{path} is not a run folder: it has no config.yaml; choose another run_dir")
+        return cls(path)
+
+    @property
+    def config(self) -> DictConfig:
+        """The resolved config of the run."""
+        try:
+            config = OmegaConf.load(self.path / "config.yaml")
+        except Exception as error:  # yaml's errors have no common base with the file system's
+            raise RunError(f"cannot read {self.path / 'config.yaml'}: {error}") from error
+        if not isinstance(config, DictConfig) or "model" not in config:
+            raise RunError(f"{self.path / 'config.yaml'} is no training config: it has no `model`")
+        return config
+
+    @property
+    def finished(self) -> bool:
+        """Whether training has come to its end."""
+        return (self.path / "training.json").is_file()
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """images, seconds, images_per_second and parameters of a finished training.
+
+        Raises:
+            RunError: training is not finished.
+        """
+        if not self.finished:
+            raise RunError(
+                f"the training in {self.path} is not finished: run its `genbench train` command again to resume it"
+            )
+        return self._json("training.json")
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return self._json("manifest.json")
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            value: dict[str, Any] = json.loads((self.path / name).read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise RunError(f"cannot read {self.path / name}: {error}") from error
+        return value
+
+    def require_same(self, config: Mapping[str, Any]) -> None:
+        """Checks that the folder holds this very experiment.
+
+        Raises:
+            RunError: naming the keys that differ.
+        """
+        there = OmegaConf.to_container(self.config, resolve=True)
+        assert isinstance(there, dict)
+        differing = list(_differences(identity({str(k): v for k, v in there.items()}), identity(config)))
+        if differing:
+            raise RunError(
+                f"{self.path} holds another experiment; it differs in {'; '.join(differing[:5])}"
+                f"{' and more' if len(differing) > 5 else ''}: choose another run_dir"
+            )
+
+    def finish(self, weights: Mapping[str, Tensor], summary: Mapping[str, Any]) -> None:
+        """Writes the judged weights and, last, the summary that marks the run as finished."""
+        from safetensors.torch import save
+
+        write_atomically(self.weights, save({name: value.contiguous() for name, value in weights.items()}))
+        write_json(self.path / "training.json", dict(summary))
+        self.checkpoint.unlink(missing_ok=True)
+
+    def result_path(self, protocol: str) -> Path:
+        """Where the judgement under a protocol hash is kept."""
+        return self.path / "results" / f"{protocol}.json"
+
+
+def _differences(a: Any, b: Any, path: str = "") -> Any:
+    """Lines `key: a -> b` for every leaf that differs."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in sorted({*a, *b}, key=str):
+            yield from _differences(a.get(key), b.get(key), f"{path}.{key}" if path else str(key))
+    elif a != b:
+        yield f"{path}: {a} there, {b} here"

@@ -1,0 +1,1 @@
+"""Training of any `GenerativeModel`: one Lightning module, one clock (images seen)."""

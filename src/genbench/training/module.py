@@ -1,0 +1,160 @@
+"""The one Lightning module that trains any generative model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from genbench.core import Batch, ConfigError, GenerativeModel, StreamNoise, TrainStep
+from genbench.training.ema import EMA
+from genbench.training.lr import LRSchedule
+
+OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
+
+
+class TrainingModule(pl.LightningModule):
+    """Makes every due move of a model for every batch: loss, backward, clip, optimiser, average.
+
+    `images_seen` is the only clock. Optimisation is manual throughout, so that a GAN's two moves are no
+    special case and Lightning's `global_step`, which counts every optimiser, is never read. `images` is the
+    budget; `accumulate` splits each batch into that many pieces to save memory.
+    """
+
+    def __init__(
+        self,
+        model: GenerativeModel,
+        optimizer: OptimizerFactory,
+        lr_scheduler: LRSchedule,
+        images: int,
+        clip: float | None = 1.0,
+        ema_half_life: float = 10_000.0,
+        ema_rampup: float = 0.05,
+        accumulate: int = 1,
+    ) -> None:
+        super().__init__()
+        if accumulate < 1:
+            raise ConfigError(f"training.accumulate is {accumulate}; expected 1 or more pieces per batch")
+        if clip is not None and clip <= 0.0:
+            raise ConfigError(f"training.clip is {clip}; expected a positive gradient norm, or null for none")
+        self.automatic_optimization = False
+        self.model = model
+        self.moves = list(model.train_steps())
+        self.factory, self.lr_scheduler, self.images = optimizer, lr_scheduler, images
+        self.clip, self.accumulate = clip, accumulate
+        self.images_seen, self.seconds = 0, 0.0
+        self.ema = EMA(self._averaged_parameters(), ema_half_life, ema_rampup)
+        self._grad_norm: Tensor | None = None
+        self._mark: float | None = None
+        self._rng: dict[str, Any] | None = None
+
+    def _averaged_parameters(self) -> dict[str, torch.nn.Parameter]:
+        averaged = {id(p) for move in self.moves if move.averaged for p in move.module.parameters()}
+        return {name: p for name, p in self.model.named_parameters() if id(p) in averaged}
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        return [self.factory([p for p in move.module.parameters() if p.requires_grad]) for move in self.moves]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        wrapped = self.optimizers()
+        optimizers = wrapped if isinstance(wrapped, list) else [wrapped]
+        losses: dict[str, Tensor] = {}
+        for move, optimizer in zip(self.moves, optimizers, strict=True):
+            losses |= self._move(move, optimizer, batch)
+        seen = len(batch) * self.trainer.world_size
+        self.images_seen += seen
+        self.ema.update(self.images_seen, seen)
+        return losses
+
+    def _move(self, move: TrainStep, optimizer: Any, batch: Batch) -> dict[str, Tensor]:
+        alone = len(self.moves) == 1
+        if not alone:
+            self.toggle_optimizer(optimizer)
+        optimizer.zero_grad(set_to_none=True)
+        logged: dict[str, Tensor] = {}
+        for piece in batch.split(self.accumulate):
+            share = len(piece) / len(batch)
+            losses = move.loss(piece, StreamNoise(len(piece), self.device))
+            self.manual_backward(losses["loss"] * share)
+            for name, value in losses.items():
+                logged[name] = logged.get(name, 0.0) + value.detach() * share
+        for group in optimizer.param_groups:
+            base = group.setdefault("base_lr", group["lr"])
+            group["lr"] = base * self.lr_scheduler.factor(self.images_seen, self.images)
+        optimizer.step()
+        if not alone:
+            self.untoggle_optimizer(optimizer)
+            logged[f"{move.name}_loss"] = logged.pop("loss")
+        if self._grad_norm is not None:
+            logged["grad_norm" if alone else f"{move.name}_grad_norm"] = self._grad_norm
+        return logged
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        # called after a loss scaler has been divided out, so the norm is the true one
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        limit = float("inf") if self.clip is None else self.clip
+        self._grad_norm = torch.nn.utils.clip_grad_norm_(parameters, limit).detach()
+
+    # -- the clock of training seconds -----------------------------------------------------------------------
+
+    def on_train_start(self) -> None:
+        self.ema.to(self.device)
+        if self._rng is not None:
+            _set_rng(self._rng)
+            self._rng = None
+        self._mark = time.perf_counter()
+
+    def elapsed(self) -> float:
+        """Seconds of training so far, over all resumes, without judging and saving."""
+        if self._mark is not None:
+            now = time.perf_counter()
+            self.seconds, self._mark = self.seconds + now - self._mark, now
+        return self.seconds
+
+    @contextmanager
+    def off_the_clock(self) -> Iterator[None]:
+        """Time spent inside is not training time."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.elapsed()
+        try:
+            yield
+        finally:
+            self._mark = time.perf_counter()
+
+    # -- what a resumed training needs beside weights and optimisers -----------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["genbench"] = {
+            "images_seen": self.images_seen,
+            "seconds": self.elapsed(),
+            "ema": self.ema.state_dict(),
+            "rng": _get_rng(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["genbench"]
+        self.images_seen, self.seconds, self._rng = state["images_seen"], state["seconds"], state["rng"]
+        self.ema.load_state_dict(state["ema"])
+
+    def averaged_state_dict(self) -> dict[str, Tensor]:
+        """The model's weights as they are judged: averaged where the EMA follows, live elsewhere."""
+        live = {name: value.detach() for name, value in self.model.state_dict().items()}
+        return {name: value.cpu().clone() for name, value in (live | self.ema.state_dict()).items()}
+
+
+def _get_rng() -> dict[str, Any]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"torch": torch.get_rng_state(), "cuda": cuda}
+
+
+def _set_rng(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])

@@ -1,0 +1,72 @@
+"""Sample sheets, and a first judgement, while a model trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import pytorch_lightning as pl
+from PIL import Image
+from torch import Tensor
+
+from genbench.core import ConfigError
+from genbench.core.grid import image_grid
+from genbench.training.module import TrainingModule
+
+Draw = Callable[[], Tensor]
+Judge = Callable[[], Mapping[str, float]]
+
+
+@runtime_checkable
+class ImageLogger(Protocol):
+    """A logger that takes pictures, as Lightning's W&B logger does."""
+
+    def log_image(self, key: str, images: list[Any], step: int | None = None) -> None: ...
+
+
+class Preview(pl.Callback):
+    """Every `every` images, with averaged weights and off the clock: a sheet of samples and the judge's numbers.
+
+    `draw` returns uint8 images [N,C,H,W] of fixed seeds, `judge` a dict of numbers. Neither may touch the global
+    random stream, so that a run with previews equals one without.
+    """
+
+    def __init__(self, folder: Path, every: int, draw: Draw, judge: Judge) -> None:
+        if every < 1:
+            raise ConfigError(f"training.preview_every is {every}; expected a number of images, or null for none")
+        self.folder, self.every, self.draw, self.judge = folder, every, draw, judge
+        self._last = 0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, TrainingModule)
+        self._last = module.images_seen
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(module, TrainingModule)
+        done = module.images_seen >= module.images
+        if module.images_seen - self._last >= self.every or done:
+            self._last = module.images_seen
+            if trainer.is_global_zero:
+                self.show(trainer, module)
+
+    def show(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        """Draws, judges and logs."""
+        with module.off_the_clock(), module.ema.applied():
+            module.model.eval()
+            try:
+                sheet, numbers = image_grid(self.draw()), dict(self.judge())
+            finally:
+                module.model.train()
+            record = {**numbers, "seconds": module.seconds}
+            self._save(sheet, module.images_seen)
+            for logger in trainer.loggers:
+                logger.log_metrics(record, step=module.images_seen)
+                if isinstance(logger, ImageLogger):
+                    logger.log_image("samples", [sheet], step=module.images_seen)
+
+    def _save(self, sheet: Image.Image, images: int) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sheet.save(self.folder / f"{images:010d}.png")

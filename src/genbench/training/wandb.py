@@ -1,0 +1,111 @@
+"""Weights & Biases as one logger among others; training never depends on it."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pytorch_lightning.loggers.logger import Logger
+
+log = logging.getLogger(__name__)
+
+
+class WandbLogger(Logger):
+    """One W&B run per training, its x axis the images seen.
+
+    The run's id is kept in the run folder, so that resuming continues it. If W&B cannot be reached, or fails
+    later, training says so once and goes on; the JSON-lines record is complete either way. `timeout` is in
+    seconds.
+    """
+
+    def __init__(
+        self,
+        project: str = "genbench",
+        mode: Literal["offline", "online"] = "offline",
+        entity: str | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        super().__init__()
+        self.project, self.mode, self.entity, self.timeout = project, mode, entity, timeout
+        self._run: Any = None
+
+    @property
+    def name(self) -> str:
+        return "wandb"
+
+    @property
+    def version(self) -> str:
+        return "" if self._run is None else str(self._run.id)
+
+    def open(self, folder: Path, config: Mapping[str, Any], name: str, group: str | None, tags: Sequence[str]) -> None:
+        """Starts the run of a run folder, or continues it when the folder has had one."""
+        import wandb  # here because it costs half a second
+
+        kept = folder / "wandb_id"
+        identity = kept.read_text().strip() if kept.is_file() else uuid.uuid4().hex[:8]
+        try:
+            self._run = wandb.init(
+                project=self.project,
+                entity=self.entity,
+                mode=self.mode,
+                dir=str(folder),
+                id=identity,
+                resume="allow" if self.mode == "online" else None,
+                name=name,
+                group=group,
+                tags=list(tags),
+                config=dict(config),
+                settings=wandb.Settings(init_timeout=self.timeout, silent=True, console="off"),
+            )
+            self._run.define_metric("images")
+            self._run.define_metric("*", step_metric="images")
+            kept.write_text(identity)
+        except Exception as error:  # whatever W&B raises: a lost logger must not cost a training
+            self._give_up(error)
+
+    def log_hyperparams(self, params: object, *args: object, **kwargs: object) -> None:
+        """The config is given when the run starts."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self._log({**metrics, "images": step})
+
+    def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
+        """Logs pictures (PIL images) at an image count."""
+        if self._run is not None:
+            import wandb
+
+            self._log({key: [wandb.Image(image) for image in images], "images": step})
+
+    def summarise(self, numbers: Mapping[str, Any]) -> None:
+        """Sets final numbers in the run's summary."""
+        if self._run is not None:
+            try:
+                self._run.summary.update(dict(numbers))
+            except Exception as error:  # as in `open`
+                self._give_up(error)
+
+    def close(self) -> None:
+        """Ends the W&B run; the next training of this process starts its own."""
+        if self._run is not None:
+            run, self._run = self._run, None
+            try:
+                run.finish()
+            except Exception as error:  # as in `open`
+                self._give_up(error)
+
+    def _log(self, values: Mapping[str, Any]) -> None:
+        if self._run is not None:
+            try:
+                self._run.log(dict(values))
+            except Exception as error:  # as in `open`
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self._run = None
+        log.warning(
+            "W&B is not available (%s): training goes on without it; log.jsonl in the run folder has everything",
+            str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
+        )
