@@ -1,0 +1,1 @@
+"""Diffusion as three orthogonal choices: noise schedule, objective, sampler."""

@@ -1,0 +1,75 @@
+"""Diffusion: learn to remove noise, then remove it step by step."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from genbench.conditioning.label import LabelEmbedding
+from genbench.core import Batch, Condition, ConfigError, GenerativeModel, ImageSpec, Noise, TrainStep
+from genbench.core.model import Losses
+from genbench.diffusion.guidance import guided
+from genbench.diffusion.objectives import Objective
+from genbench.diffusion.samplers import DiffusionSampler
+from genbench.diffusion.schedules import NoiseSchedule
+from genbench.networks.unet import UNet
+
+
+class Diffusion(GenerativeModel):
+    """Denoising diffusion with a U-Net (Ho et al. 2020).
+
+    Raises:
+        ConfigError: guidance on an unconditional model, or an image the U-Net cannot halve.
+    """
+
+    def __init__(
+        self,
+        spec: ImageSpec,
+        schedule: NoiseSchedule,
+        objective: Objective,
+        sampler: DiffusionSampler,
+        conditional: bool = True,
+        channels: Sequence[int] = (32, 64),
+        blocks: int = 2,
+        embedding: int = 128,
+        heads: int = 4,
+        dropout: float = 0.0,
+        label_dropout: float = 0.1,
+    ) -> None:
+        super().__init__(spec, conditional)
+        if sampler.guidance != 1.0 and not (conditional and label_dropout > 0.0):
+            raise ConfigError(
+                f"sampler.guidance={sampler.guidance:g} needs a conditional model trained with label dropout: "
+                "use model.conditional=true model.label_dropout=0.1, or sampler.guidance=1"
+            )
+        self.schedule, self.objective, self.sampler = schedule, objective, sampler
+        self.label_dropout = label_dropout
+        self.label = LabelEmbedding(spec, conditional, embedding)
+        self.unet = UNet(spec, channels, blocks, embedding, heads, dropout)
+
+    @property
+    def network(self) -> nn.Module:
+        return self.unet
+
+    def train_steps(self) -> Sequence[TrainStep]:
+        return [TrainStep("model", self, self.loss)]
+
+    def loss(self, batch: Batch, noise: Noise) -> Losses:
+        """Weighted squared error at one random time per image."""
+        t = self.schedule.times(noise.uniform())
+        eps = noise.normal(*self.spec.shape)
+        alpha, sigma = (a[:, None, None, None] for a in self.schedule.alpha_sigma(t))
+        xt = alpha * batch.image + sigma * eps
+        label = self.label.drop(batch.label, noise, self.label_dropout)
+        output = self.unet(xt, t, self.label(label, len(batch)))
+        error = (output - self.objective.target(batch.image, eps, alpha, sigma)).square()
+        return {"loss": (self.objective.weight(alpha, sigma) * error).mean()}
+
+    def sample(self, noise: Noise, condition: Condition) -> Tensor:
+        conditional, null = self.label(condition.label, len(noise)), self.label(None, len(noise))
+
+        def denoise(x: Tensor, t: Tensor) -> Tensor:
+            output = guided(self.unet, x, t.expand(len(x)), conditional, null, self.sampler.guidance)
+            alpha, sigma = self.schedule.alpha_sigma(t)
+            return self.objective.to_denoised(output, x, alpha, sigma).clamp(-1.0, 1.0)
+
+        return self.sampler(denoise, self.schedule, noise.normal(*self.spec.shape), noise)

@@ -1,0 +1,87 @@
+"""Layers shared by the convolutional backbones."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genbench.core import ConfigError
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group normalisation with at least four channels a group and at most 32 groups; the same for any batch size."""
+    groups = min(32, max(1, channels // 4))
+    while channels % groups:
+        groups -= 1
+    return nn.GroupNorm(groups, channels)
+
+
+def zero(layer: nn.Module) -> nn.Module:
+    """The layer with all its weights set to zero, so that a residual branch starts as the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def sinusoidal(position: Tensor, dim: int, max_period: float = 10_000.0) -> Tensor:
+    """Sine and cosine features [B, dim] of positions [B] (Vaswani et al. 2017, section 3.5)."""
+    frequency = torch.exp(
+        torch.arange(dim // 2, device=position.device) * (-math.log(max_period) / (dim // 2))
+    )
+    angle = position.float()[:, None] * frequency
+    return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+def coarsest(height: int, width: int, halvings: int, who: str) -> tuple[int, int]:
+    """Height and width after `halvings` exact halvings.
+
+    Raises:
+        ConfigError: the size cannot be halved that often.
+    """
+    factor = 2**halvings
+    if height % factor or width % factor:
+        possible = next(h for h in range(halvings, -1, -1) if not (height % 2**h or width % 2**h))
+        raise ConfigError(
+            f"{who} halves the image {halvings} times and so needs sides divisible by {factor}, but images are "
+            f"{height}x{width}; give model.channels at most {possible + 1} entries, or resize the data to "
+            f"{-(-height // factor) * factor}x{-(-width // factor) * factor}"
+        )
+    return height // factor, width // factor
+
+
+class ResBlock(nn.Module):
+    """Pre-activation residual block, optionally steered by an embedding through scale and shift."""
+
+    def __init__(self, inputs: int, outputs: int, embedding: int = 0, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = group_norm(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.norm2, self.conv2 = group_norm(outputs), nn.Conv2d(outputs, outputs, 3, padding=1)
+        zero(self.conv2)
+        self.modulate = nn.Linear(embedding, 2 * outputs) if embedding else None
+        self.dropout = nn.Dropout(dropout)
+        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        if self.modulate is not None and embedding is not None:
+            scale, shift = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
+            h = h * (1.0 + scale) + shift
+        out: Tensor = self.skip(x) + self.conv2(self.dropout(F.silu(h)))
+        return out
+
+
+class SelfAttention2d(nn.Module):
+    """Self-attention over the positions of a feature map, as a residual."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm, self.qkv = group_norm(channels), nn.Conv2d(channels, 3 * channels, 1)
+        self.out = zero(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w).transpose(3, 4).unbind(1)
+        y = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(b, c, h, w)
+        return x + self.out(y)  # type: ignore[no-any-return]
