@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytorch_lightning as pl
@@ -31,7 +32,7 @@ class Progress(pl.callbacks.ProgressBar):
             unit="img",
             unit_scale=True,
             dynamic_ncols=True,
-            mininterval=0.5,
+            mininterval=0.5 if sys.stderr.isatty() else 15.0,
             disable=not self.title,
         )
 
@@ -41,6 +42,9 @@ class Progress(pl.callbacks.ProgressBar):
         assert isinstance(module, TrainingModule)
         if self.bar is not None:
             self.bar.update(module.images_seen - self.bar.n)
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        self.teardown(trainer, module, "fit")
 
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         if self.bar is not None:

@@ -1,0 +1,1 @@
+"""The command line: builds everything the config names and runs one command."""

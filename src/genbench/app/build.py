@@ -1,0 +1,103 @@
+"""From config to objects."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from genbench.app.rules import check_rules
+from genbench.app.validate import validate_config
+from genbench.core import GenbenchError, GenerativeModel, RunError
+from genbench.data.dataset import ImageDataset
+from genbench.run import Run
+
+
+def build(node: Any) -> Any:
+    """What a config node describes.
+
+    Raises:
+        GenbenchError: the constructor's own, without Hydra's wrapping.
+    """
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, GenbenchError):
+                raise cause from None
+            cause = cause.__cause__
+        raise
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """The config as plain containers, all interpolations filled in."""
+    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def open_data(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
+    """The dataset of a checked config, and the config with the facts read from it filled in.
+
+    Raises:
+        ConfigError: values of the wrong type, or choices that do not go together.
+        DataError: data that cannot be read or differ from what the config says.
+    """
+    plain = resolve(config)
+    validate_config(plain)
+    check_rules(plain)
+    dataset: ImageDataset = build(plain["data"])
+    with open_dict(config):
+        config.data.spec = {"_target_": "genbench.core.ImageSpec", **asdict(dataset.spec)}
+    plain = resolve(config)
+    check_rules(plain)
+    return dataset, plain
+
+
+def load_model(run: Run, sampler: dict[str, Any] | None = None) -> GenerativeModel:
+    """A finished run's model with its judged weights, in evaluation mode, drawing by `sampler` if one is given.
+
+    Raises:
+        RunError: training is not finished, or the weights are missing, corrupt or another model's.
+        ConfigError: a sampler the model cannot use.
+    """
+    config = resolve(run.config)
+    if sampler is not None:
+        config["sampler"] = sampler
+        if "sampler" in config["model"]:
+            config["model"]["sampler"] = sampler
+        check_rules(config)
+    validate_config(config)
+    run.summary  # noqa: B018  raises unless training is finished
+    model: GenerativeModel = build(config["model"])
+    load_weights(model, run.weights)
+    return model.eval()
+
+
+def load_weights(model: GenerativeModel, path: Path) -> None:
+    """Fills a model from a safetensors file.
+
+    Raises:
+        RunError: the file is missing, corrupt, or belongs to another model.
+    """
+    if not path.is_file():
+        raise RunError(f"no weights at {path}: the run folder is missing pieces; train it again in another run_dir")
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"cannot read the weights {path}: {error}") from error
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise RunError(
+            f"the weights in {path} belong to another model than config.yaml describes ({first[:200]}): "
+            "restore the run's own config.yaml and weights.safetensors"
+        ) from error

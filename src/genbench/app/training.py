@@ -1,0 +1,199 @@
+"""One training, from config to finished run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import signal
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig
+from pytorch_lightning.loggers.logger import Logger
+
+from genbench.app.build import build, open_data
+from genbench.app.manifest import manifest
+from genbench.app.preview import preview
+from genbench.core import GenerativeModel, RunError
+from genbench.data.dataset import ImageDataset
+from genbench.data.module import ImageDataModule
+from genbench.run import Run, identity
+from genbench.training.checkpoint import ResumeCheckpoint
+from genbench.training.jsonl import JsonlLogger
+from genbench.training.module import TrainingModule
+from genbench.training.progress import Progress
+from genbench.training.recorder import Recorder
+from genbench.training.wandb import WandbLogger
+
+log = logging.getLogger(__name__)
+
+Judge = Callable[[Run], Mapping[str, Any]]
+
+
+def default_folder(config: Mapping[str, Any]) -> Path:
+    """runs/<data>/<name>-s<seed>-<hash of everything that decides the weights>."""
+    canonical = json.dumps(identity(config), sort_keys=True, default=str)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
+    data = config["data"]["_target_"].rsplit(".", 1)[-1].lower()
+    return Path("runs") / data / f"{config['name']}-s{config['seed']}-{digest}"
+
+
+def train(config: DictConfig, judge: Judge | None = None) -> Run:
+    """Trains what the config describes, resumes it when it was interrupted, or finds it finished.
+
+    `judge` is called with the finished run while its loggers are still open, and its numbers go into their summary.
+
+    Raises:
+        GenbenchError: a config, data or run folder that cannot be used; nothing finished is touched.
+        KeyboardInterrupt: the user stopped it; the run folder can be resumed.
+    """
+    dataset, plain = open_data(config)
+    folder = Path(plain["run_dir"] or default_folder(plain))
+    pl.seed_everything(plain["seed"], workers=True, verbose=False)
+    # built before the folder is made, so that a model that cannot be built leaves none behind
+    model: GenerativeModel = build(plain["model"])
+    record = manifest(plain["seed"], dataset.name, dataset.table("train").fingerprint())
+    run = Run.create(folder, plain, record)
+    with _locked(run):
+        if run.finished:
+            log.warning("%s is finished already: nothing to train", run.path)
+            if judge is not None:
+                judge(run)
+            return run
+        with _tracking(run, plain) as loggers:
+            _fit(run, dataset, plain, model, loggers)
+            numbers = judge(run) if judge is not None else {}
+            for logger in loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.summarise(numbers)
+    return run
+
+
+@contextmanager
+def _locked(run: Run) -> Iterator[None]:
+    lock = FileLock(run.path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"another process is training in {run.path}: wait for it, or choose another run_dir") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fit(
+    run: Run, dataset: ImageDataset, config: dict[str, Any], model: GenerativeModel, loggers: list[Logger]
+) -> None:
+    settings, budget = config["training"], config["budget"]
+    module = TrainingModule(
+        model,
+        build(config["optimizer"]),
+        build(config["lr_scheduler"]),
+        budget["images"],
+        clip=settings["clip"],
+        ema_half_life=settings["ema_half_life"],
+        ema_rampup=settings["ema_rampup"],
+        accumulate=settings["accumulate"],
+    )
+    data = ImageDataModule(dataset, budget["batch_size"], budget["images"], config["seed"], settings["workers"])
+    recorder = Recorder(settings["log_every"])
+    callbacks: list[pl.Callback] = [
+        recorder,
+        ResumeCheckpoint(run.checkpoint, settings["checkpoint_every"], recorder),
+        Progress(run.path.name),
+    ]
+    if settings["preview_every"] is not None:
+        callbacks.insert(1, preview(run, dataset, config, model))
+    with _quiet():
+        trainer: pl.Trainer = build(config["trainer"])(
+            logger=loggers,
+            callbacks=callbacks,
+            max_epochs=1,
+            default_root_dir=run.path,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+        _run_trainer(trainer, module, data, run)
+    if trainer.is_global_zero:
+        seconds = module.elapsed()
+        run.finish(
+            module.averaged_state_dict(),
+            {
+                "images": module.images_seen,
+                "seconds": round(seconds, 3),
+                "images_per_second": round(module.images_seen / max(seconds, 1e-9), 1),
+                "params": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            },
+        )
+
+
+def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataModule, run: Run) -> None:
+    resuming = run.checkpoint.is_file()
+    if resuming:
+        images = _images_in(run.checkpoint)
+        log.warning("resuming %s at %d images", run.path, images)
+        JsonlLogger(run.log).append({"event": "resume", "images": images})
+    elif run.log.is_file():
+        # an earlier attempt died before its first checkpoint
+        JsonlLogger(run.log).append({"event": "resume", "images": -1})
+    try:
+        trainer.fit(module, data, ckpt_path=run.checkpoint if resuming else None, weights_only=True)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        # Lightning turns Ctrl-C into an exit with the signal ignored from then on
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from None
+
+
+def _images_in(checkpoint: Path) -> int:
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return int(state["genbench"]["images_seen"])
+    except Exception as error:  # torch's errors for a damaged file have no common base
+        raise RunError(
+            f"cannot read the checkpoint {checkpoint} ({str(error).splitlines()[0]}): delete it to train from the start"
+        ) from error
+
+
+@contextmanager
+def _tracking(run: Run, config: dict[str, Any]) -> Iterator[list[Logger]]:
+    """The JSON-lines record and the logger of the config, W&B's run closed afterwards whatever happens."""
+    loggers: list[Logger] = [JsonlLogger(run.log)]
+    if config["logger"]:
+        loggers.append(build(config["logger"]))
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.open(run.path, config, run.path.name, config["group"], config["tags"])
+    try:
+        yield loggers
+    finally:
+        for logger in loggers:
+            if isinstance(logger, WandbLogger):
+                logger.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's own chatter kept to errors: hints about workers and loggers do not apply to our loaders."""
+    names = ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero")
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*|lightning_fabric\..*")
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
