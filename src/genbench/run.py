@@ -13,7 +13,6 @@ results/HASH.json    judgements, one file per protocol
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from genbench.core import RunError
+from genbench.core.files import write_atomically, write_json
 
 # what may differ between two trainings that are the same experiment
 NOT_IDENTITY = ("run_dir", "logger", "group", "tags", "protocol", "features", "hydra")
@@ -32,30 +32,6 @@ NOT_IDENTITY = ("run_dir", "logger", "group", "tags", "protocol", "features", "h
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides the weights."""
     return {key: value for key, value in config.items() if key not in NOT_IDENTITY}
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a whole file or leaves the old one.
-
-    Raises:
-        RunError: it cannot be written, such as on a full disk.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror or error}; what was there before is kept") from error
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON atomically; a NaN is an error, not a number."""
-    write_atomically(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 class Run:

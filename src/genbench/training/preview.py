@@ -14,8 +14,8 @@ from genbench.core import ConfigError
 from genbench.core.grid import image_grid
 from genbench.training.module import TrainingModule
 
-Draw = Callable[[], Tensor]
-Judge = Callable[[], Mapping[str, float]]
+Look = Callable[[], tuple[Tensor, Mapping[str, float]]]
+"""Draws uint8 images [N,C,H,W] of fixed seeds, and judges them."""
 
 
 @runtime_checkable
@@ -28,14 +28,13 @@ class ImageLogger(Protocol):
 class Preview(pl.Callback):
     """Every `every` images, with averaged weights and off the clock: a sheet of samples and the judge's numbers.
 
-    `draw` returns uint8 images [N,C,H,W] of fixed seeds, `judge` a dict of numbers. Neither may touch the global
-    random stream, so that a run with previews equals one without.
+    `look` may not touch the global random stream, so that a run with previews equals one without.
     """
 
-    def __init__(self, folder: Path, every: int, draw: Draw, judge: Judge) -> None:
+    def __init__(self, folder: Path, every: int, look: Look) -> None:
         if every < 1:
             raise ConfigError(f"training.preview_every is {every}; expected a number of images, or null for none")
-        self.folder, self.every, self.draw, self.judge = folder, every, draw, judge
+        self.folder, self.every, self.look = folder, every, look
         self._last = 0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -57,10 +56,11 @@ class Preview(pl.Callback):
         with module.off_the_clock(), module.ema.applied():
             module.model.eval()
             try:
-                sheet, numbers = image_grid(self.draw()), dict(self.judge())
+                images, numbers = self.look()
             finally:
                 module.model.train()
             record = {**numbers, "seconds": module.seconds}
+            sheet = image_grid(images)
             self._save(sheet, module.images_seen)
             for logger in trainer.loggers:
                 logger.log_metrics(record, step=module.images_seen)

@@ -1,0 +1,92 @@
+"""`genbench benchmark`."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from genbench.app.build import build, load_model, open_data, resolve
+from genbench.app.collect import CONTROLS, FAILURE, REAL, SHEET, choose_real
+from genbench.app.compose import compose
+from genbench.app.judging import judge_run, make_judge, real_source
+from genbench.app.reporting import report
+from genbench.app.sampling import draw, save, write_sheet
+from genbench.app.training import train
+from genbench.app.validate import validate_config
+from genbench.benchmark.matrix import Cell, cells
+from genbench.core import GenbenchError, RunError
+from genbench.core.files import write_json
+from genbench.data.dataset import ImageDataset
+from genbench.evaluation import Judge
+from genbench.run import Run
+
+log = logging.getLogger(__name__)
+
+SHOWN = 100
+"""Images per model in the report."""
+
+
+def run(config: DictConfig) -> None:
+    """Trains and judges every cell that is not done yet, then prints the table and writes the report.
+
+    Raises:
+        RunError: cells failed; the others are done and the report is written.
+    """
+    plain = resolve(config)
+    validate_config(plain, "benchmark")
+    benchmark = plain["benchmark"]
+    folder = Path(plain["out"] or Path("runs") / "benchmarks" / benchmark["name"])
+    shared = [f"data={benchmark['data']}", *benchmark["overrides"], f"group={benchmark['name']}", *plain["overrides"]]
+    todo = cells(benchmark["models"], benchmark["seeds"], shared, folder / "cells")
+    configs = [compose("train", [*cell.overrides, f"run_dir={cell.folder}"]) for cell in todo]
+    for each in configs:  # a mistake in the last cell should show before the first is trained
+        build(open_data(each)[1]["model"])
+    dataset, first = open_data(configs[0])
+    judge = make_judge(dataset, first)
+    _controls(folder, dataset, judge)
+    failed = [cell for cell, each in zip(todo, configs, strict=True) if not _done(cell, each, judge, len(todo))]
+    report([folder], folder, f"{benchmark['name']}: {len(benchmark['models'])} models, {len(benchmark['seeds'])} seeds")
+    if failed:
+        names = ", ".join(cell.folder.name for cell in failed)
+        raise RunError(f"{len(failed)} of {len(todo)} cells failed ({names}): mend the cause and run the command again")
+
+
+def _controls(folder: Path, dataset: ImageDataset, judge: Judge) -> None:
+    path = folder / CONTROLS / f"{judge.hash}.json"
+    if not path.is_file():
+        write_json(path, {"data": dataset.name, "results": judge.controls(real_source(dataset, judge))})
+    if not (folder / REAL).is_file():
+        chosen, _ = choose_real(dataset, SHOWN)
+        images = dataset.table("test").take(chosen)
+        save(folder / REAL, images.image, images.label)
+
+
+def _done(cell: Cell, config: DictConfig, judge: Judge, total: int) -> bool:
+    """Trains and judges a cell; a failure is written down and does not stop the others."""
+    failure = cell.folder / FAILURE
+
+    def judge_finished(run: Run) -> dict[str, Any]:
+        dataset, _ = open_data(config)
+        model = load_model(run)
+        result = judge_run(run, model, dataset, judge)
+        if not (run.samples / SHEET).is_file():
+            images, label = draw(model, SHOWN)
+            save(run.samples / SHEET, images, label)
+            write_sheet((run.samples / SHEET).with_suffix(".png"), images)
+        return {f"final/{key}": result[key] for key in ("fd", "is", "accuracy", "bits_per_dim") if key in result}
+
+    try:
+        train(config, judge_finished)
+    except Exception as error:  # any cell's failure is that cell's alone
+        told = str(error) if isinstance(error, GenbenchError) else traceback.format_exc()
+        log.error("%s failed: %s", cell.folder.name, told)
+        if cell.folder.is_dir():
+            short = str(error).splitlines()[0] if str(error) else type(error).__name__
+            write_json(failure, {"error": short, "traceback": traceback.format_exc()})
+        return False
+    failure.unlink(missing_ok=True)
+    return True

@@ -1,0 +1,21 @@
+"""Where models are sampled and judged."""
+
+import torch
+
+from genbench.core import ConfigError
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name; `auto` is a GPU where there is one.
+
+    Raises:
+        ConfigError: a device this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={name} is not to be had here ({str(error).splitlines()[0]}): use auto or cpu") from None
+    return device

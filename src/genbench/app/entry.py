@@ -1,0 +1,75 @@
+"""A command as a Hydra application: its config composed, its errors told in a line."""
+
+import importlib
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
+
+from genbench.app.hints import misspelt, refuse_null
+from genbench.app.paths import conf_dir, user_dir
+
+
+class JobFailedError(CompactHydraException):
+    """One job of a sweep failed; Hydra goes on with the others and reports this one without a traceback."""
+
+
+def run(command: str) -> None:
+    """Composes `conf/<command>.yaml` with the arguments in `sys.argv` and hands it to the command's `run`.
+
+    The command's module is imported only when it runs, so that `--help` and `--cfg` stay quick.
+    """
+
+    started = False
+
+    def task(config: DictConfig) -> None:
+        nonlocal started
+        started = True
+        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+        if in_sweep:
+            _forget_sweep()
+        message = _error(command, config)
+        if message is None:
+            return
+        if not in_sweep:
+            print(f"error: {message}", file=sys.stderr)
+            raise SystemExit(1)
+        job = f"job {HydraConfig.get().job.num} ({HydraConfig.get().job.override_dirname})"
+        print(f"error: {job}: {message}", file=sys.stderr)
+        raise JobFailedError(f"error: {message}")
+
+    arguments = sys.argv[1:]
+    refuse_null(arguments)
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(task)()
+    except SystemExit as stop:
+        hint = misspelt(command, arguments) if stop.code == 1 and not started else None
+        if hint is not None:
+            print(f"error: {hint}", file=sys.stderr)
+        raise
+
+
+def _error(command: str, config: DictConfig) -> str | None:
+    """Runs the command; the message of an error that a user can mend."""
+    from genbench.core import GenbenchError
+
+    try:
+        importlib.import_module(f"genbench.app.commands.{command}").run(config)
+    except GenbenchError as error:
+        return str(error)
+    except MissingMandatoryValue as error:
+        return f"{error.full_key} has no value: give {error.full_key}=..."
+    except InterpolationResolutionError as error:
+        return f"{error.full_key}: {error.msg}"
+    return None
+
+
+def _forget_sweep() -> None:
+    """Makes `sys.argv` this job's own: processes that Lightning starts for other devices repeat it."""
+    own = user_dir(sys.argv)
+    flags = [] if own is None else ["--config-dir", str(own)]
+    sys.argv = [sys.argv[0], *flags, *HydraConfig.get().overrides.task]

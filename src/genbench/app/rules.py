@@ -1,0 +1,130 @@
+"""Choices that cannot go together, each refused in one line that names the fix.
+
+The rules follow from the constructors' signatures: a model takes a noise schedule exactly when one of its
+parameters is annotated with one. What a constructor checks itself (sizes, guidance, labels) is not repeated.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from genbench.app.listing import groups
+from genbench.app.paths import conf_dirs
+from genbench.app.signatures import alternatives, is_object, locate, type_hints
+from genbench.core import ConfigError, ImageSpec
+from genbench.diffusion.objectives import Objective
+from genbench.diffusion.samplers import DiffusionSampler
+from genbench.diffusion.schedules import NoiseSchedule
+from genbench.families.autoregressive import TokenSampler
+from genbench.features import DomainClassifier
+
+PARTS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "scheduler": ("noise schedule", (NoiseSchedule,)),
+    "objective": ("diffusion objective", (Objective,)),
+    "sampler": ("sampler", (DiffusionSampler, TokenSampler)),
+}
+"""The groups a model may be composed of: what each is called, and the classes its choices build."""
+
+
+class Slot(NamedTuple):
+    """A constructor's parameter that takes a group's choice."""
+
+    classes: tuple[type, ...]
+    required: bool
+
+
+def check_rules(config: Mapping[str, Any]) -> None:
+    """Refuses a resolved training config whose choices cannot go together; unknown facts are let pass.
+
+    Raises:
+        ConfigError: the first rule that is broken.
+    """
+    model = built_by(config.get("model"))
+    if model is not None:
+        _check_parts(config, model)
+    _check_features(config)
+
+
+def _check_parts(config: Mapping[str, Any], model: type) -> None:
+    taken, chosen = slots(model), {group: built_by(config.get(group)) for group in PARTS}
+    name = f"model={choice('model', config['model'], config.get('name'))}"
+    unused = [group for group, part in chosen.items() if part is not None and group not in taken]
+    if unused:
+        extra = ", ".join(f"{group}={choice(group, config[group])}" for group in unused)
+        users = [n for n, other in built_choices("model").items() if _takes(other, {g: chosen[g] for g in unused})]
+        instead = f", or use {_either('model', users)}" if users else ""
+        raise ConfigError(f"{name} has no use for {extra}: drop {'it' if len(unused) == 1 else 'them'}{instead}")
+    for group, slot in taken.items():
+        part, noun = chosen[group], PARTS[group][0]
+        fitting = _either(group, [n for n, other in built_choices(group).items() if issubclass(other, slot.classes)])
+        if part is None and config.get(group) is None and slot.required:
+            raise ConfigError(f"{name} needs a {noun}: choose {fitting}")
+        if part is not None and not issubclass(part, slot.classes):
+            raise ConfigError(f"{name} cannot use {group}={choice(group, config[group])}: choose {fitting}")
+
+
+def _check_features(config: Mapping[str, Any]) -> None:
+    """A classifier of one dataset cannot judge another; larger extractors check when they are built."""
+    features, spec = config.get("features"), (config.get("data") or {}).get("spec")
+    judged = "training" not in config or config["training"].get("preview_every") is not None
+    if features and spec and judged and built_by(features) is DomainClassifier:
+        facts = {key: value for key, value in spec.items() if key != "_target_"}
+        DomainClassifier(features.get("name", "digits"), features.get("weights")).check(ImageSpec(**facts))
+
+
+def slots(model: type) -> dict[str, Slot]:
+    """The groups whose choices a model's constructor takes."""
+    parameters, found = inspect.signature(model).parameters, {}
+    for name, annotation in type_hints(model).items():
+        for group, (_, bases) in PARTS.items():
+            classes = tuple(m for m in alternatives(annotation) if is_object(m) and issubclass(m, bases))
+            if classes:
+                found[group] = Slot(classes, parameters[name].default is inspect.Parameter.empty)
+    return found
+
+
+def _takes(model: type, parts: Mapping[str, type | None]) -> bool:
+    taken = slots(model)
+    return all(group in taken and issubclass(part, taken[group].classes) for group, part in parts.items() if part)
+
+
+def built_by(node: Any) -> type | None:
+    """The class that a node's target is; None where there is no node, or validation will refuse it."""
+    try:
+        target = locate(node["_target_"])
+    except Exception:  # no target, or a module that raises anything while it is imported
+        return None
+    return target if isinstance(target, type) else None
+
+
+def nodes(group: str) -> dict[str, Any]:
+    """The node of every choice of a group, as its yaml has it."""
+    found = {}
+    for name, yaml in groups(conf_dirs(sys.argv)).get(group, {}).items():
+        config = OmegaConf.load(yaml)
+        node = OmegaConf.to_container(config)
+        found[name] = node.get(group, node) if isinstance(config, DictConfig) and isinstance(node, dict) else None
+    return found
+
+
+def built_choices(group: str) -> dict[str, type]:
+    """The class of every choice of a group that builds one."""
+    classes = {name: built_by(node) for name, node in nodes(group).items()}
+    return {name: built for name, built in classes.items() if built is not None}
+
+
+def choice(group: str, node: Mapping[str, Any], preferred: str | None = None) -> str:
+    """The choice that a node came from, found by its target; the target's own name where no choice has it."""
+    names = [n for n, other in nodes(group).items() if other and other.get("_target_") == node["_target_"]]
+    if preferred in names:
+        return str(preferred)
+    return names[0] if names else str(node["_target_"]).rsplit(".", 1)[-1]
+
+
+def _either(group: str, names: list[str]) -> str:
+    return " or ".join(f"{group}={name}" for name in names)

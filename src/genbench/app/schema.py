@@ -1,0 +1,123 @@
+"""What each command's config holds: its annotations are what `validate` checks.
+
+A field whose annotation is a class is a node with a `_target_` that must build one; a `Section` is a node of
+plain values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers.logger import Logger
+from torch.optim import Optimizer
+
+from genbench.app.validate import LATER, Section
+from genbench.core import GenerativeModel
+from genbench.data.dataset import ImageDataset
+from genbench.diffusion.objectives import Objective
+from genbench.diffusion.samplers import DiffusionSampler
+from genbench.diffusion.schedules import NoiseSchedule
+from genbench.evaluation.protocol import Protocol
+from genbench.families.autoregressive import TokenSampler
+from genbench.features import FeatureExtractor
+from genbench.metrics import Metric
+from genbench.training.lr import LRSchedule
+
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+
+
+@dataclass
+class Budget(Section):
+    """How many images a training sees, and how many at once."""
+
+    images: Count
+    batch_size: Count
+
+
+@dataclass
+class Training(Section):
+    """How the one Lightning module trains, and how often it reports; clocks count images."""
+
+    clip: Annotated[float, Field(gt=0)] | None
+    ema_half_life: Annotated[float, Field(ge=0)]
+    ema_rampup: Annotated[float, Field(gt=0)] | None
+    accumulate: Count
+    workers: Natural
+    log_every: Count
+    checkpoint_every: Count
+    preview_every: Count | None
+
+
+@dataclass
+class TrainConfig(Section):
+    """`genbench train`, and the config in every run folder."""
+
+    name: str
+    seed: Natural
+    run_dir: str | None
+    group: str | None
+    tags: list[str]
+    data: ImageDataset
+    scheduler: NoiseSchedule | None
+    objective: Objective | None
+    sampler: DiffusionSampler | TokenSampler | None
+    optimizer: Annotated[Optimizer, LATER]
+    lr_scheduler: LRSchedule
+    budget: Budget
+    training: Training
+    trainer: Annotated[Trainer, LATER]
+    logger: Logger | None
+    features: FeatureExtractor
+    protocol: Protocol
+    metric: dict[str, Metric]
+    model: GenerativeModel
+
+
+@dataclass
+class SampleConfig(Section):
+    """`genbench sample`."""
+
+    run: str
+    n: Count
+    labels: list[Natural] | None
+    sampler: DiffusionSampler | TokenSampler | None
+    seed: Natural
+    batch_size: Count
+    out: str | None
+    device: str
+
+
+@dataclass
+class EvaluateConfig(Section):
+    """`genbench evaluate`."""
+
+    run: str | None
+    samples: str | None
+    name: str | None
+    data: ImageDataset | None
+    features: FeatureExtractor
+    protocol: Protocol
+    metric: dict[str, Metric]
+    batch_size: Count
+    out: str | None
+    device: str
+
+
+@dataclass
+class ReportConfig(Section):
+    """`genbench report`."""
+
+    runs: str | list[str]
+    out: str | None
+
+
+SCHEMAS: dict[str, type[Section]] = {
+    "train": TrainConfig,
+    "sample": SampleConfig,
+    "evaluate": EvaluateConfig,
+    "report": ReportConfig,
+}

@@ -1,0 +1,218 @@
+"""The Lightning module against a bare loop, and what may not depend on how it is driven."""
+
+import copy
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from genbench.core import (
+    Batch,
+    Condition,
+    ConfigError,
+    GenerativeModel,
+    ImageSpec,
+    Noise,
+    RunError,
+    TrainingError,
+    TrainStep,
+)
+from genbench.core.model import Losses
+from genbench.data.digits import Digits
+from genbench.data.module import ImageDataModule
+from genbench.data.order import BatchOrder
+from genbench.families.gan import DCGAN
+from genbench.training.checkpoint import ResumeCheckpoint
+from genbench.training.lr import Constant, Cosine
+from genbench.training.module import TrainingModule
+from genbench.training.recorder import Recorder
+
+SPEC = ImageSpec(1, 8, 8, 10, 17)
+
+
+class Regression(GenerativeModel):
+    """A linear model of the image from its label, without noise: every step can be followed by hand."""
+
+    def __init__(self) -> None:
+        super().__init__(SPEC, conditional=True)
+        self.table = nn.Embedding(10, 64)
+
+    @property
+    def network(self) -> nn.Module:
+        return self.table
+
+    def train_steps(self) -> Sequence[TrainStep]:
+        return [TrainStep("model", self, self.loss)]
+
+    def loss(self, batch: Batch, noise: Noise) -> Losses:
+        return {"loss": (self.table(batch.label) - batch.image.flatten(1)).square().mean()}
+
+    def sample(self, noise: Noise, condition: Condition) -> Tensor:
+        raise AssertionError("never sampled here")
+
+
+class Exploding(Regression):
+    """A loss that stops being finite at a given call."""
+
+    def __init__(self, call: int) -> None:
+        super().__init__()
+        self.calls, self.bad = 0, call
+
+    def loss(self, batch: Batch, noise: Noise) -> Losses:
+        self.calls += 1
+        factor = math.nan if self.calls == self.bad else 1.0
+        return {"loss": self.table(batch.label).square().mean() * factor}
+
+
+def module(model: GenerativeModel, images: int, **options) -> TrainingModule:
+    options = {"clip": 1.0, "ema_half_life": 500.0, "ema_rampup": 0.5} | options
+    return TrainingModule(model, lambda p: torch.optim.Adam(p, lr=0.01), Cosine(warmup=100), images, **options)
+
+
+def fit(module: TrainingModule, images: int, callbacks: list[pl.Callback], ckpt: Path | None = None) -> pl.Trainer:
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=1,
+        logger=False,
+        callbacks=callbacks,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    data = ImageDataModule(Digits(), batch_size=64, images=images, seed=5)
+    trainer.fit(module, data, ckpt_path=ckpt, weights_only=True)
+    return trainer
+
+
+def test_equals_a_bare_loop_bit_for_bit() -> None:
+    torch.manual_seed(0)
+    model = Regression()
+    bare = copy.deepcopy(model)
+    ours = module(model, 1000)
+    fit(ours, 1000, [])
+
+    digits = Digits().table("train")
+    optimizer = torch.optim.Adam(bare.parameters(), lr=0.01)
+    schedule, shadow, seen = Cosine(warmup=100), bare.table.weight.detach().clone(), 0
+    for indices in BatchOrder(len(digits), 5, 64, 0, 1000):
+        images = digits.take(indices)
+        level = (images.image.float() * (16 / 255)).round()
+        target = level * (2 / 16) - 1
+        loss = (bare.table(images.label) - target.flatten(1)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(bare.parameters(), 1.0)
+        optimizer.param_groups[0]["lr"] = 0.01 * schedule.factor(seen, 1000)
+        optimizer.step()
+        seen += len(images.image)
+        shadow.lerp_(bare.table.weight.detach(), 1 - 0.5 ** (len(images.image) / min(500.0, 0.5 * seen)))
+    assert seen == ours.images_seen == 1000
+    assert torch.equal(model.table.weight, bare.table.weight)
+    assert torch.equal(ours.averaged_state_dict()["table.weight"], shadow)
+
+
+def test_accumulation_changes_nothing_but_rounding() -> None:
+    torch.manual_seed(0)
+    whole = Regression().double()
+    pieces = copy.deepcopy(whole)
+    for model, parts in ((whole, 1), (pieces, 5)):
+        fit(module(model, 640, accumulate=parts), 640, [])
+    torch.testing.assert_close(whole.table.weight, pieces.table.weight, rtol=1e-9, atol=1e-9)
+
+
+class Watch(pl.Callback):
+    """Remembers which parameters each optimiser step moved."""
+
+    def __init__(self) -> None:
+        self.moved: list[set[str]] = []
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        graded = {name.split(".")[0] for name, p in pl_module.model.named_parameters() if p.grad is not None}
+        self.moved.append({name.split(".")[0] for name, p in pl_module.model.named_parameters() if id(p) in held})
+        assert self.moved[-1] <= graded
+
+
+def test_a_gan_makes_two_moves_per_batch_on_one_clock() -> None:
+    torch.manual_seed(0)
+    gan = DCGAN(SPEC, channels=(8, 8))
+    watch, ours = Watch(), module(gan, 320)
+    fit(ours, 320, [watch])
+    assert watch.moved == [{"discriminator"}, {"generator"}] * 5
+    assert ours.images_seen == 320
+    assert {name.split(".")[0] for name in ours.ema.shadow} == {"generator"}
+    averaged = ours.averaged_state_dict()
+    assert torch.equal(averaged["discriminator.logit.weight"], gan.discriminator.logit.weight)
+    assert averaged.keys() == gan.state_dict().keys()
+
+
+class Crash(pl.Callback):
+    def __init__(self, images: int) -> None:
+        self.images = images
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if pl_module.images_seen >= self.images:
+            raise RuntimeError("pulled the plug")
+
+
+def test_interrupted_equals_uninterrupted(tmp_path: Path) -> None:
+    def start() -> TrainingModule:
+        torch.manual_seed(0)
+        return module(DCGAN(SPEC, channels=(8, 8)), 1500)
+
+    straight = start()
+    torch.manual_seed(1)
+    fit(straight, 1500, [Recorder(300)])
+
+    interrupted, recorder = start(), Recorder(300)
+    torch.manual_seed(1)
+    with pytest.raises(RuntimeError, match="plug"):
+        fit(interrupted, 1500, [recorder, ResumeCheckpoint(tmp_path / "c.ckpt", 400, recorder), Crash(900)])
+
+    resumed, recorder = start(), Recorder(300)
+    torch.manual_seed(99)  # the stream of random numbers comes from the checkpoint
+    fit(resumed, 1500, [recorder], tmp_path / "c.ckpt")
+    assert resumed.images_seen == straight.images_seen == 1500
+    for name, value in straight.averaged_state_dict().items():
+        assert torch.equal(value, resumed.averaged_state_dict()[name]), name
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    recorder, path = Recorder(64), tmp_path / "c.ckpt"
+    with pytest.raises(TrainingError, match=r"loss is nan at 384 images seen"):
+        fit(module(Exploding(call=6), 1000), 1000, [recorder, ResumeCheckpoint(path, 128, recorder)])
+    saved = torch.load(path, weights_only=True)
+    assert saved["genbench"]["images_seen"] == 256
+    assert all(v.isfinite().all() for v in saved["state_dict"].values())
+
+
+def test_the_alarm_names_the_image_count_of_the_first_bad_batch() -> None:
+    with pytest.raises(TrainingError, match=r"loss is nan at 192 images seen"):
+        fit(module(Exploding(call=3), 1000), 1000, [Recorder(10_000)])
+
+
+def test_a_checkpoint_that_cannot_be_written_keeps_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder, path = Recorder(64), tmp_path / "c.ckpt"
+    path.write_bytes(b"old")
+
+    def full(self, filepath, *args, **kwargs) -> None:
+        Path(filepath).write_bytes(b"half")
+        raise RuntimeError("PytorchStreamWriter failed writing file: No space left on device")
+
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        fit(module(Regression(), 640), 640, [recorder, ResumeCheckpoint(path, 128, recorder)])
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("c.ckpt", b"old")]
+
+
+@pytest.mark.parametrize("options", [{"accumulate": 0}, {"clip": 0.0}])
+def test_values_without_meaning_are_refused(options: dict) -> None:
+    with pytest.raises(ConfigError, match=f"training.{next(iter(options))}"):
+        TrainingModule(Regression(), lambda p: torch.optim.Adam(p), Constant(), 100, **options)

@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from genbench.core import RunError, files
+from genbench.core.files import write_atomically, write_json
+from genbench.run import Run
+
+CONFIG = {"name": "m", "model": {"a": 1}, "seed": 3, "logger": None, "run_dir": "x"}
+
+
+def test_create_open_finish(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r", CONFIG, {"seed": 3})
+    assert not run.finished
+    run.checkpoint.write_bytes(b"state")
+    run.finish({"w": torch.arange(6.0).reshape(2, 3).T}, {"images": 5, "seconds": 1.0})
+    again = Run.open(tmp_path / "r")
+    assert again.finished
+    assert again.summary == {"images": 5, "seconds": 1.0}
+    assert again.manifest == {"seed": 3}
+    assert again.config.model.a == 1
+    assert torch.equal(load_file(again.weights)["w"], torch.arange(6.0).reshape(2, 3).T)
+    assert not run.checkpoint.exists()
+
+
+def test_the_same_experiment_is_found_again_whatever_its_logger(tmp_path: Path) -> None:
+    Run.create(tmp_path / "r", CONFIG, {"seed": 3})
+    other = CONFIG | {"logger": {"x": 1}, "run_dir": "elsewhere"}
+    assert Run.create(tmp_path / "r", other, {}).manifest == {"seed": 3}
+
+
+def test_another_experiment_is_refused_and_its_difference_named(tmp_path: Path) -> None:
+    Run.create(tmp_path / "r", CONFIG, {})
+    with pytest.raises(RunError, match=r"model\.a: 1 there, 2 here"):
+        Run.create(tmp_path / "r", CONFIG | {"model": {"a": 2}}, {})
+
+
+def test_a_folder_with_other_things_is_never_taken(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(RunError, match="choose another run_dir"):
+        Run.create(tmp_path, CONFIG, {})
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_failed_creation_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        Run.create(tmp_path / "r", CONFIG, {"bad": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_pieces_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run folder"):
+        Run.open(tmp_path / "absent")
+    with pytest.raises(RunError, match=r"no config\.yaml"):
+        Run.open(tmp_path)
+    run = Run.create(tmp_path / "r", CONFIG, {})
+    with pytest.raises(RunError, match="not finished"):
+        _ = run.summary
+    (run.path / "config.yaml").write_text("{unclosed")
+    with pytest.raises(RunError, match=r"cannot read .*config\.yaml"):
+        _ = run.config
+
+
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "results.json"
+    write_json(path, {"fd": 1})
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        write_atomically(path, b"half")
+    assert json.loads(path.read_text()) == {"fd": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
