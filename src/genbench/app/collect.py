@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ SHEET = "final.npz"
 FAILURE = "failed.json"
 CONTROLS = "controls"
 REAL = "real.npz"
+
+Sheet = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None]
+NOTHING: Sheet = (np.zeros((0, 1, 1, 1), np.uint8), None)
 
 
 def find_runs(roots: Sequence[str | Path]) -> list[Run]:
@@ -94,24 +97,24 @@ def pages(rows: Sequence[Row]) -> list[ModelPage]:
             continue
         run = Run.open(row["run"])
         sheet = run.samples / SHEET
-        images, labels = _load(sheet) if sheet.is_file() else (np.zeros((0, 1, 1, 1), np.uint8), None)
+        images, labels = _load(sheet) if sheet.is_file() else NOTHING
         shown.append(ModelPage(row, images, labels, read_log(run.log)))
     return shown
 
 
-def real_images(roots: Sequence[str | Path]) -> npt.NDArray[np.uint8]:
+def real_images(roots: Sequence[str | Path]) -> Sheet:
     """Real images that a benchmark left below the given folders, ordered as the models' sheets are."""
     for root in map(Path, roots):
         for path in sorted(root.rglob(REAL)):
-            return _load(path)[0]
-    return np.zeros((0, 1, 1, 1), np.uint8)
+            return _load(path)
+    return NOTHING
 
 
-def choose_real(dataset: ImageDataset, n: int) -> tuple[list[int], list[int] | None]:
+def choose_real(dataset: ImageDataset, n: int) -> list[int]:
     """Indices of test images whose i-th has label i modulo the classes, or the first ones without labels."""
     label = dataset.table("test").label
     if label is None or not dataset.spec.num_classes:
-        return list(range(min(n, len(dataset.table("test"))))), None
+        return list(range(min(n, len(dataset.table("test")))))
     of_class = [iter((label == k).nonzero().flatten().tolist()) for k in range(dataset.spec.num_classes)]
     chosen: list[int] = []
     for i in range(n):
@@ -119,7 +122,7 @@ def choose_real(dataset: ImageDataset, n: int) -> tuple[list[int], list[int] | N
         if index is None:
             break
         chosen.append(index)
-    return chosen, [int(label[i]) for i in chosen]
+    return chosen
 
 
 def all_rows(roots: Sequence[str | Path]) -> list[Row]:
@@ -127,19 +130,19 @@ def all_rows(roots: Sequence[str | Path]) -> list[Row]:
     return aggregate([*cells(find_runs(roots)), *controls(roots)])
 
 
-def about(runs: Sequence[Run], command: str) -> Mapping[str, Any]:
-    """What a report says of where its numbers come from."""
+def about(runs: Sequence[Run]) -> dict[str, Any]:
+    """What a report says of where its numbers come from, under its headings."""
     first = runs[0].manifest
+    code = first["git"] or {}
     return {
-        "command": command,
-        "machine": first["machine"],
-        "versions": first["versions"],
-        "git": first["git"],
-        "created": first["created"],
+        "Commands": [run.manifest["command"] for run in runs[:1]],
+        "Machine": first["machine"],
+        "Versions": first["versions"],
+        **({"Code": code} if code else {}),
     }
 
 
-def _load(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None]:
+def _load(path: Path) -> Sheet:
     source = NpzSource(path)
     labels = None if source.labels is None else source.labels.numpy()
     return source.image.permute(0, 2, 3, 1).numpy(), labels

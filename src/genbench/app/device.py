@@ -17,5 +17,6 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={name} is not to be had here ({str(error).splitlines()[0]}): use auto or cpu") from None
+        why = str(error).splitlines()[0]
+        raise ConfigError(f"device={name} is not to be had here ({why}): use device=auto or device=cpu") from None
     return device

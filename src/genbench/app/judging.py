@@ -15,7 +15,7 @@ from genbench.core import GenerativeModel, HasLikelihood, RunError, SeededNoise
 from genbench.core.batch import Batch
 from genbench.core.files import write_json
 from genbench.core.pixels import to_float
-from genbench.data.dataset import ImageDataset
+from genbench.data.dataset import ImageDataset, Split
 from genbench.evaluation import Judge, Protocol, Reference
 from genbench.evaluation.sources import ModelSource, TableSource
 from genbench.run import Run
@@ -44,7 +44,7 @@ def make_judge(
 
 def real_source(dataset: ImageDataset, judge: Judge) -> TableSource:
     """The split that is not the reference: real images, as a control."""
-    split = "train" if judge.protocol.reference == "test" else "test"
+    split: Split = "train" if judge.protocol.reference == "test" else "test"
     return TableSource(dataset.table(split), f"{dataset.name} {split}")
 
 

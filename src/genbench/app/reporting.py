@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +14,7 @@ def report(roots: Sequence[str | Path], out: Path, title: str) -> None:
     """Prints the table and writes leaderboard.json, .csv, .md and report/index.html into `out`."""
     rows = all_rows(roots)
     write_leaderboard(out, rows)
-    shown = pages(rows)
-    command = " ".join(["genbench", Path(sys.argv[0]).name, *sys.argv[1:]])
-    write_report(out / "report", title, rows, shown, real_images(roots), about(find_runs(roots), command))
+    images, labels = real_images(roots)
+    page = write_report(out, title, rows, pages(rows), images, about(find_runs(roots)), labels)
     print_table(rows)
-    print(f"{out / 'leaderboard.json'}, .csv, .md; {out / 'report' / 'index.html'}")
+    print(f"{out / 'leaderboard.json'}, .csv, .md; {page}")

@@ -7,7 +7,7 @@ plain values.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from pytorch_lightning import Trainer
@@ -108,6 +108,25 @@ class EvaluateConfig(Section):
 
 
 @dataclass
+class Benchmark(Section):
+    """A choice of the group `benchmark`."""
+
+    name: str
+    seeds: list[Natural]
+    cell: dict[str, Any]
+    models: dict[str, dict[str, Any]]
+
+
+@dataclass
+class BenchmarkConfig(Section):
+    """`genbench benchmark`."""
+
+    benchmark: Benchmark
+    out: str | None
+    cell: dict[str, Any]
+
+
+@dataclass
 class ReportConfig(Section):
     """`genbench report`."""
 
@@ -119,5 +138,6 @@ SCHEMAS: dict[str, type[Section]] = {
     "train": TrainConfig,
     "sample": SampleConfig,
     "evaluate": EvaluateConfig,
+    "benchmark": BenchmarkConfig,
     "report": ReportConfig,
 }

@@ -41,7 +41,7 @@ def default_folder(config: Mapping[str, Any]) -> Path:
     """runs/<data>/<name>-s<seed>-<hash of everything that decides the weights>."""
     canonical = json.dumps(identity(config), sort_keys=True, default=str)
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
-    data = config["data"]["_target_"].rsplit(".", 1)[-1].lower()
+    data = str(config["data"]["_target_"]).rsplit(".", 1)[-1].lower()
     return Path("runs") / data / f"{config['name']}-s{config['seed']}-{digest}"
 
 

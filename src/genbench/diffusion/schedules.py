@@ -25,9 +25,9 @@ class NoiseSchedule(ABC):
         """alpha(t)^2 in float64, falling from 1 at t = 0."""
 
     def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """alpha(t) and sigma(t) in float32, shaped like `t`."""
+        """alpha(t) and sigma(t), with the shape and precision of `t`."""
         alpha_bar = self.alpha_bar(t.double())
-        return alpha_bar.sqrt().float(), (1.0 - alpha_bar).sqrt().float()
+        return alpha_bar.sqrt().to(t.dtype), (1.0 - alpha_bar).sqrt().to(t.dtype)
 
     def times(self, uniform: Tensor) -> Tensor:
         """Training times on the grid i/steps for uniform numbers in [0,1)."""

@@ -28,9 +28,9 @@ class TokenSampler:
     def draw(self, logits: Tensor, uniform: Tensor) -> Tensor:
         """Token int64 [B] for logits [B,V] and uniforms [B] in [0,1)."""
         cdf = (logits.double() / self.temperature).softmax(-1).cumsum(-1)
-        # the last entry is set to one: rounding must not leave a uniform above the whole CDF
+        # rounding must not leave a uniform above the whole CDF
         cdf[:, -1] = 1.0
-        return torch.searchsorted(cdf, uniform.double()[:, None], right=True)[:, 0].clamp(max=logits.shape[1] - 1)
+        return torch.searchsorted(cdf, uniform.double()[:, None], right=True)[:, 0]
 
 
 class PixelGPT(GenerativeModel):
@@ -68,6 +68,7 @@ class PixelGPT(GenerativeModel):
         self.channel = nn.Embedding(spec.channels, width)
         for table in (self.token, self.row, self.column, self.channel, self.label.table):
             nn.init.normal_(table.weight, std=0.02)
+        self.dropout = nn.Dropout(dropout)
         self.transformer = Transformer(width, layers, heads, spec.levels, dropout)
 
     @property
@@ -94,12 +95,10 @@ class PixelGPT(GenerativeModel):
     def nats(self, batch: Batch) -> Tensor:
         """-log p of every token, [B,T]."""
         token = self.tokens(batch.image)
-        previous = torch.cat(
-            [self.start.expand(len(batch), 1, -1), self.token(token[:, :-1])], dim=1
-        )
+        previous = torch.cat([self.start.expand(len(batch), 1, -1), self.token(token[:, :-1])], dim=1)
         x = previous + self.positions() + self.label(batch.label, len(batch))[:, None]
-        logits = self.transformer(x)
-        return F.cross_entropy(logits.float().transpose(1, 2), token, reduction="none")
+        logits = self.transformer(self.dropout(x)).float()
+        return F.cross_entropy(logits.flatten(0, 1), token.flatten(), reduction="none").view_as(token)
 
     def loss(self, batch: Batch, noise: Noise) -> Losses:
         """Exact negative log-likelihood in bits per dimension."""

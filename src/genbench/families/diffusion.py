@@ -43,7 +43,7 @@ class Diffusion(GenerativeModel):
             )
         self.schedule, self.objective, self.sampler = schedule, objective, sampler
         self.label_dropout = label_dropout
-        self.label = LabelEmbedding(spec, conditional, embedding)
+        self.label = LabelEmbedding(spec, conditional, embedding, nullable=label_dropout > 0.0)
         self.unet = UNet(spec, channels, blocks, embedding, heads, dropout)
 
     @property
@@ -65,10 +65,12 @@ class Diffusion(GenerativeModel):
         return {"loss": (self.objective.weight(alpha, sigma) * error).mean()}
 
     def sample(self, noise: Noise, condition: Condition) -> Tensor:
-        conditional, null = self.label(condition.label, len(noise)), self.label(None, len(noise))
+        scale = self.sampler.guidance
+        conditional = self.label(condition.label, len(noise))
+        null = conditional if scale == 1.0 else self.label(None, len(noise))
 
         def denoise(x: Tensor, t: Tensor) -> Tensor:
-            output = guided(self.unet, x, t.expand(len(x)), conditional, null, self.sampler.guidance)
+            output = guided(self.unet, x, t.float().expand(len(x)), conditional, null, scale)
             alpha, sigma = self.schedule.alpha_sigma(t)
             return self.objective.to_denoised(output, x, alpha, sigma).clamp(-1.0, 1.0)
 

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.conditioning.label import LabelEmbedding
-from genbench.core import Batch, Condition, GenerativeModel, ImageSpec, Noise, TrainStep
+from genbench.core import Batch, Condition, ConfigError, GenerativeModel, ImageSpec, Noise, TrainStep
 from genbench.core.model import Losses
+from genbench.families import adversarial
 from genbench.networks.convnet import Decoder, Encoder
-
 
 
 class Generator(nn.Module):
@@ -31,26 +31,27 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images and labels to one logit each; labels enter by projection (Miyato & Koyama 2018)."""
 
-    def __init__(
-        self, spec: ImageSpec, conditional: bool, channels: Sequence[int], embedding: int, features: int = 128
-    ) -> None:
+    def __init__(self, spec: ImageSpec, conditional: bool, channels: Sequence[int], features: int = 128) -> None:
         super().__init__()
-        self.label = LabelEmbedding(spec, conditional, features)
+        self.label = LabelEmbedding(spec, conditional, features) if conditional else None
         self.encoder = Encoder(spec, channels, 0, features)
         self.logit = nn.Linear(features, 1)
 
     def forward(self, image: Tensor, label: Tensor | None) -> Tensor:
         h = F.silu(self.encoder(image, None))
         out: Tensor = self.logit(h)[:, 0]
-        if label is not None:
+        if self.label is not None:
             out = out + (h * self.label(label, len(h))).sum(1) / h.shape[1] ** 0.5
         return out
 
 
 class DCGAN(GenerativeModel):
-    """Convolutional GAN (Radford et al. 2016) with the non-saturating or hinge loss and R1.
+    """Convolutional GAN in the line of Radford et al. (2016), with residual blocks and R1 in place of batch norm.
 
-    R1 (Mescheder et al. 2018, eq. 9) penalises the discriminator's gradient at real images by r1/2.
+    R1 (Mescheder et al. 2018, eq. 9) penalises the discriminator's squared gradient at real images by r1/2.
+
+    Raises:
+        ConfigError: a negative penalty, or an image the networks cannot halve.
     """
 
     def __init__(
@@ -58,15 +59,17 @@ class DCGAN(GenerativeModel):
         spec: ImageSpec,
         conditional: bool = True,
         latent: int = 64,
-        channels: Sequence[int] = (64, 128),
+        channels: Sequence[int] = (32, 64),
         embedding: int = 32,
         objective: Literal["non_saturating", "hinge"] = "non_saturating",
         r1: float = 0.1,
     ) -> None:
         super().__init__(spec, conditional)
+        if r1 < 0.0:
+            raise ConfigError(f"model.r1 is {r1}; expected 0 (no penalty) or more")
         self.latent, self.objective, self.r1 = latent, objective, r1
         self.generator = Generator(spec, conditional, latent, channels, embedding)
-        self.discriminator = Discriminator(spec, conditional, channels, embedding)
+        self.discriminator = Discriminator(spec, conditional, channels)
 
     @property
     def network(self) -> nn.Module:
@@ -82,25 +85,26 @@ class DCGAN(GenerativeModel):
         """Tell real from generated, gently around the real images."""
         with torch.no_grad():
             fake = self.generator(noise.normal(self.latent), batch.label)
-        real_image = batch.image.detach().requires_grad_(self.r1 > 0.0)
-        real, fake_logit = self.discriminator(real_image, batch.label), self.discriminator(fake, batch.label)
-        if self.objective == "hinge":
-            loss = F.relu(1.0 - real).mean() + F.relu(1.0 + fake_logit).mean()
-        else:
-            loss = F.softplus(-real).mean() + F.softplus(fake_logit).mean()
-        losses = {"discriminator": loss, "real_logit": real.mean(), "fake_logit": fake_logit.mean()}
+        image = batch.image.detach().requires_grad_(self.r1 > 0.0)
+        real_logit, fake_logit = self.discriminator(image, batch.label), self.discriminator(fake, batch.label)
+        hinge = self.objective == "hinge"
+        criterion = adversarial.hinge_discriminator if hinge else adversarial.non_saturating_discriminator
+        losses = {
+            "loss": criterion(real_logit, fake_logit),
+            "real_logit": real_logit.mean(),
+            "fake_logit": fake_logit.mean(),
+        }
         if self.r1 > 0.0:
-            (gradient,) = torch.autograd.grad(real.sum(), real_image, create_graph=True)
-            penalty = gradient.square().flatten(1).sum(1).mean()
-            losses["r1"] = penalty
-            loss = loss + 0.5 * self.r1 * penalty
-        return {"loss": loss, **losses}
+            losses["r1"] = adversarial.gradient_penalty(real_logit, image)
+            losses["loss"] = losses["loss"] + 0.5 * self.r1 * losses["r1"]
+        return losses
 
     def generator_loss(self, batch: Batch, noise: Noise) -> Losses:
         """Make the discriminator call the generated images real."""
-        logit = self.discriminator(self.generator(noise.normal(self.latent), batch.label), batch.label)
-        loss = -logit.mean() if self.objective == "hinge" else F.softplus(-logit).mean()
-        return {"loss": loss, "generator": loss}
+        fake_logit = self.discriminator(self.generator(noise.normal(self.latent), batch.label), batch.label)
+        hinge = self.objective == "hinge"
+        criterion = adversarial.hinge_generator if hinge else adversarial.non_saturating_generator
+        return {"loss": criterion(fake_logit)}
 
     def sample(self, noise: Noise, condition: Condition) -> Tensor:
         return self.generator(noise.normal(self.latent), condition.label)  # type: ignore[no-any-return]

@@ -68,7 +68,7 @@ class VAE(GenerativeModel):
     def pixels(self, z: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log scale of every pixel's logistic."""
         mean, log_scale = self.decoder(z, label).float().chunk(2, dim=1)
-        # below a seventh of a bin the density is a spike: the bound would only buy instability
+        # much narrower than a bin, all mass is on one level already: the bound would only buy instability
         return mean, log_scale.clamp(min=-math.log(self.spec.levels - 1) - 2.0, max=2.0)
 
     def sample(self, noise: Noise, condition: Condition) -> Tensor:

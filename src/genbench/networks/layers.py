@@ -1,4 +1,4 @@
-"""Layers shared by the convolutional backbones."""
+"""Layers shared by the backbones."""
 
 import math
 
@@ -10,7 +10,7 @@ from genbench.core import ConfigError
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Group normalisation with at least four channels a group and at most 32 groups; the same for any batch size."""
+    """Group normalisation over groups of about four channels or more, at most 32; the same for any batch size."""
     groups = min(32, max(1, channels // 4))
     while channels % groups:
         groups -= 1
@@ -24,21 +24,21 @@ def zero(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def sinusoidal(position: Tensor, dim: int, max_period: float = 10_000.0) -> Tensor:
-    """Sine and cosine features [B, dim] of positions [B] (Vaswani et al. 2017, section 3.5)."""
-    frequency = torch.exp(
-        torch.arange(dim // 2, device=position.device) * (-math.log(max_period) / (dim // 2))
-    )
+def sinusoidal(position: Tensor, pairs: int, max_period: float = 10_000.0) -> Tensor:
+    """Cosine and sine features float32 [B, 2 pairs] of positions [B] (Vaswani et al. 2017, section 3.5)."""
+    frequency = torch.exp(torch.arange(pairs, device=position.device) * (-math.log(max_period) / pairs))
     angle = position.float()[:, None] * frequency
     return torch.cat([angle.cos(), angle.sin()], dim=1)
 
 
 def coarsest(height: int, width: int, halvings: int, who: str) -> tuple[int, int]:
-    """Height and width after `halvings` exact halvings.
+    """Height and width after `halvings` exact halvings, one fewer than `model.channels` has entries.
 
     Raises:
-        ConfigError: the size cannot be halved that often.
+        ConfigError: no entry at all, or a size that cannot be halved that often.
     """
+    if halvings < 0:
+        raise ConfigError(f"{who} has no layers: give model.channels at least one entry, such as [32,64]")
     factor = 2**halvings
     if height % factor or width % factor:
         possible = next(h for h in range(halvings, -1, -1) if not (height % 2**h or width % 2**h))
@@ -48,6 +48,21 @@ def coarsest(height: int, width: int, halvings: int, who: str) -> tuple[int, int
             f"{-(-height // factor) * factor}x{-(-width // factor) * factor}"
         )
     return height // factor, width // factor
+
+
+def head_width(width: int, heads: int) -> int:
+    """Width of one attention head.
+
+    Raises:
+        ConfigError: heads that do not divide the width.
+    """
+    if heads < 1 or width % heads:
+        possible = [h for h in (1, 2, 4, 8, 16) if width % h == 0]
+        raise ConfigError(
+            f"model.heads={heads} does not divide the attention's width {width}: use one of {possible}, "
+            "or another width"
+        )
+    return width // heads
 
 
 class ResBlock(nn.Module):
@@ -76,12 +91,13 @@ class SelfAttention2d(nn.Module):
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.head_width = heads, head_width(channels, heads)
         self.norm, self.qkv = group_norm(channels), nn.Conv2d(channels, 3 * channels, 1)
         self.out = zero(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        q, k, v = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w).transpose(3, 4).unbind(1)
+        qkv = self.qkv(self.norm(x)).reshape(b, 3, self.heads, self.head_width, h * w)
+        q, k, v = qkv.transpose(3, 4).unbind(1)
         y = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(b, c, h, w)
         return x + self.out(y)  # type: ignore[no-any-return]

@@ -6,57 +6,66 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.networks.layers import head_width
+
 
 class KeyValueCache:
     """Keys and values of all layers for up to `length` positions; `filled` of them are set."""
 
-    def __init__(self, layers: int, batch: int, heads: int, length: int, head_dim: int, like: Tensor) -> None:
-        shape = (layers, batch, heads, length, head_dim)
+    def __init__(self, layers: int, batch: int, heads: int, length: int, width: int, like: Tensor) -> None:
+        shape = (layers, batch, heads, length, width)
         self.keys, self.values = like.new_empty(shape), like.new_empty(shape)
         self.filled = 0
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Stores new positions [B,heads,T,width] of one layer; returns all of that layer's so far."""
+        end = self.filled + key.shape[2]
+        self.keys[layer, :, :, self.filled : end] = key
+        self.values[layer, :, :, self.filled : end] = value
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
 
 class CausalAttention(nn.Module):
     """Multi-head causal self-attention over [B,T,D]."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.head_width = heads, head_width(width, heads)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x: Tensor, cache: KeyValueCache | None, layer: int) -> Tensor:
         b, t, d = x.shape
-        q, k, v = self.qkv(x).reshape(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        q, k, v = self.qkv(x).reshape(b, t, 3, self.heads, self.head_width).permute(2, 0, 3, 1, 4).unbind(0)
         if cache is not None:
-            end = cache.filled + t
-            cache.keys[layer, :, :, cache.filled : end] = k
-            cache.values[layer, :, :, cache.filled : end] = v
-            k, v = cache.keys[layer, :, :, :end], cache.values[layer, :, :, :end]
-        # one new position attends to everything before it: no mask needed
-        y = F.scaled_dot_product_attention(
-            q, k, v, dropout_p=self.dropout if self.training else 0.0, is_causal=t > 1
-        )
+            k, v = cache.extend(layer, k, v)
+        # one position at the end sees everything and needs no mask; the mask of several fits an empty cache only
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=t > 1)
         return self.out(y.transpose(1, 2).reshape(b, t, d))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
-    """Pre-norm attention and MLP."""
+    """Pre-norm attention and MLP; dropout on what each adds, since on the weights it forbids fast attention."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.norm1, self.attention = nn.LayerNorm(width), CausalAttention(width, heads, dropout)
+        self.norm1, self.attention = nn.LayerNorm(width), CausalAttention(width, heads)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width), nn.Dropout(dropout)
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, cache: KeyValueCache | None, layer: int) -> Tensor:
-        x = x + self.attention(self.norm1(x), cache, layer)
-        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+        x = x + self.dropout(self.attention(self.norm1(x), cache, layer))
+        return x + self.dropout(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
 
 
 class Transformer(nn.Module):
-    """Maps embedded tokens [B,T,D] to logits [B,T,outputs]; with a cache, T counts only the new positions."""
+    """Maps embedded tokens [B,T,D] to logits [B,T,outputs].
+
+    With a cache, T counts only the new positions: any number into an empty cache, then one at a time.
+
+    Raises:
+        ConfigError: heads that do not divide the width.
+    """
 
     def __init__(self, width: int, layers: int, heads: int, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -74,6 +83,8 @@ class Transformer(nn.Module):
         return KeyValueCache(len(self.blocks), batch, self.heads, length, self.width // self.heads, like)
 
     def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        if cache is not None and cache.filled and x.shape[1] > 1:
+            raise ValueError(f"{x.shape[1]} positions at once after {cache.filled} cached ones; give one at a time")
         for layer, block in enumerate(self.blocks):
             x = block(x, cache, layer)
         if cache is not None:

@@ -16,7 +16,7 @@ class UNet(nn.Module):
     One resolution per entry of `channels`, `blocks` residual blocks each, self-attention at the coarsest.
 
     Raises:
-        ConfigError: the image cannot be halved len(channels) - 1 times.
+        ConfigError: the image cannot be halved len(channels) - 1 times, or heads that do not divide the last.
     """
 
     def __init__(
@@ -24,8 +24,8 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         coarsest(spec.height, spec.width, len(channels) - 1, "the U-Net")
-        self.frequencies = embedding
-        self.time = nn.Sequential(nn.Linear(embedding, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        self.pairs = embedding // 2
+        self.time = nn.Sequential(nn.Linear(2 * self.pairs, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
         self.stem = nn.Conv2d(spec.channels, channels[0], 3, padding=1)
         width, skips = channels[0], [channels[0]]
         self.down = nn.ModuleList()
@@ -55,7 +55,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
         # times in [0,1] are spread to 0..1000, the range the frequencies were made for
-        e = F.silu(self.time(sinusoidal(t * 1000.0, self.frequencies)) + embedding)
+        e = F.silu(self.time(sinusoidal(t * 1000.0, self.pairs)) + embedding)
         h = self.stem(x)
         skips = [h]
         for layer in self.down:

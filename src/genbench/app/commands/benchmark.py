@@ -17,7 +17,7 @@ from genbench.app.reporting import report
 from genbench.app.sampling import draw, save, write_sheet
 from genbench.app.training import train
 from genbench.app.validate import validate_config
-from genbench.benchmark.matrix import Cell, cells
+from genbench.benchmark.matrix import Cell, cells, written
 from genbench.core import GenbenchError, RunError
 from genbench.core.files import write_json
 from genbench.data.dataset import ImageDataset
@@ -40,9 +40,9 @@ def run(config: DictConfig) -> None:
     validate_config(plain, "benchmark")
     benchmark = plain["benchmark"]
     folder = Path(plain["out"] or Path("runs") / "benchmarks" / benchmark["name"])
-    shared = [f"data={benchmark['data']}", *benchmark["overrides"], f"group={benchmark['name']}", *plain["overrides"]]
+    shared = [{"group": benchmark["name"]}, benchmark["cell"], plain["cell"]]
     todo = cells(benchmark["models"], benchmark["seeds"], shared, folder / "cells")
-    configs = [compose("train", [*cell.overrides, f"run_dir={cell.folder}"]) for cell in todo]
+    configs = [compose("train", [*cell.overrides, f"run_dir={written(str(cell.folder))}"]) for cell in todo]
     for each in configs:  # a mistake in the last cell should show before the first is trained
         build(open_data(each)[1]["model"])
     dataset, first = open_data(configs[0])
@@ -60,8 +60,7 @@ def _controls(folder: Path, dataset: ImageDataset, judge: Judge) -> None:
     if not path.is_file():
         write_json(path, {"data": dataset.name, "results": judge.controls(real_source(dataset, judge))})
     if not (folder / REAL).is_file():
-        chosen, _ = choose_real(dataset, SHOWN)
-        images = dataset.table("test").take(chosen)
+        images = dataset.table("test").take(choose_real(dataset, SHOWN))
         save(folder / REAL, images.image, images.label)
 
 

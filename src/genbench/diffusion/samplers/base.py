@@ -9,7 +9,7 @@ from genbench.core import ConfigError, Noise
 from genbench.diffusion.schedules import NoiseSchedule
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
-"""(x_t [B,C,H,W], t scalar in (0,1]) -> expected image x0 [B,C,H,W]."""
+"""(x_t [B,C,H,W], t float64 scalar in (0,1]) -> expected image x0 [B,C,H,W]."""
 
 
 class DiffusionSampler(ABC):

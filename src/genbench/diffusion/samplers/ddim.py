@@ -21,7 +21,7 @@ class DDIM(DiffusionSampler):
         alphas, sigmas = schedule.alpha_sigma(grid)
         for i in range(self.steps):
             alpha, sigma, alpha_next, sigma_next = alphas[i], sigmas[i], alphas[i + 1], sigmas[i + 1]
-            x0 = denoise(x, grid[i].float())
+            x0 = denoise(x, grid[i])
             eps = (x - alpha * x0) / sigma
 
             # eq. 16: the part of the next step's noise that is drawn afresh

@@ -19,14 +19,14 @@ class DDPM(DiffusionSampler):
         for i in range(self.steps):
             bar_t, bar_s = alpha_bar[i], alpha_bar[i + 1]
             step = bar_t / bar_s  # the alpha of one (coarse) step; its beta is 1 - step
-            x0 = denoise(x, grid[i].float())
+            x0 = denoise(x, grid[i])
 
             # eq. 7: posterior mean and variance
             from_x0 = bar_s.sqrt() * (1.0 - step) / (1.0 - bar_t)
             from_xt = step.sqrt() * (1.0 - bar_s) / (1.0 - bar_t)
             variance = (1.0 - bar_s) / (1.0 - bar_t) * (1.0 - step)
 
-            x = from_x0.float() * x0 + from_xt.float() * x
+            x = from_x0 * x0 + from_xt * x
             if i + 1 < self.steps:
-                x = x + variance.sqrt().float() * noise.normal(*x.shape[1:])
+                x = x + variance.sqrt() * noise.normal(*x.shape[1:])
         return x

@@ -1,0 +1,1 @@
+"""The families side by side: a matrix of cells, its leaderboard and its report."""

@@ -1,0 +1,113 @@
+"""Rows into tables: numbers of different protocols never stand in one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genbench.benchmark.columns import Column, columns
+from genbench.benchmark.rows import Row, is_control, normalised
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that may be compared, best Frechet distance first, failures and then controls last."""
+
+    data: str
+    features: str | None
+    protocol: str | None
+    rows: list[Row]
+    differs: str | None
+    """What sets this table's protocol apart from the others'; None when there is one table."""
+
+    @property
+    def columns(self) -> list[Column]:
+        return columns(self.features)
+
+    @property
+    def judged(self) -> list[Row]:
+        """Models with a Frechet distance, best first."""
+        return [row for row in self.rows if not is_control(row) and row["fd"] is not None]
+
+    @property
+    def controls(self) -> dict[str, Row]:
+        """Control rows with a Frechet distance by model name: `real`, `noise`."""
+        return {row["model"]: row for row in self.rows if is_control(row) and row["fd"] is not None}
+
+    @property
+    def failed(self) -> list[Row]:
+        return [row for row in self.rows if row["status"] == "failed"]
+
+    @property
+    def title(self) -> str:
+        return f"{self.data}, protocol {self.protocol or 'none'}"
+
+    @property
+    def footnote(self) -> str:
+        """What the ± of this table is."""
+        spreads = {row["spread"] for row in self.rows if row["spread"] and not is_control(row)}
+        if not spreads:
+            return "No ±: every model was trained and sampled once."
+        if len(spreads) == 1:
+            return f"± is the sample standard deviation over {spreads.pop()}."
+        return "± is the sample standard deviation over training seeds, or over sampling seeds where there is one."
+
+
+def ranked(rows: Iterable[Row]) -> list[Row]:
+    """Models by Frechet distance, then the unjudged and failed, then controls by theirs."""
+
+    def order(row: Row) -> tuple[bool, bool, float, str]:
+        fd = row["fd"]
+        return is_control(row), row["status"] == "failed", math.inf if fd is None else fd, row["model"]
+
+    return sorted(rows, key=order)
+
+
+def split(rows: Sequence[Row]) -> list[Table]:
+    """One table per (data, features, protocol), largest first; a failed row joins the first table of its data."""
+    rows = [normalised(row) for row in rows]
+    groups: dict[tuple[str, str | None, str | None], list[Row]] = {}
+    for row in rows:
+        if row["protocol"] is not None or row["status"] == "ok":
+            groups.setdefault((row["data"], row["features"], row["protocol"]), []).append(row)
+    groups = dict(sorted(groups.items(), key=lambda item: -len(item[1])))
+    for row in rows:
+        if row["protocol"] is None and row["status"] == "failed":
+            home = next((key for key in groups if key[0] == row["data"]), (row["data"], None, None))
+            groups.setdefault(home, []).append(row)
+    facts = {key: _facts(key, group) for key, group in groups.items()}
+    return [
+        Table(*key, ranked(group), _differs(facts[key], [f for k, f in facts.items() if k != key]))
+        for key, group in groups.items()
+    ]
+
+
+def _facts(key: tuple[str, str | None, str | None], rows: Sequence[Row]) -> dict[str, Any]:
+    fields = next((row["protocol_fields"] for row in rows if row.get("protocol_fields")), None)
+    return {"data": key[0], "features": key[1], **flatten(fields or {})}
+
+
+def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested fields as one level of dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _differs(own: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str | None:
+    if not others:
+        return None
+    parts = []
+    for name in dict.fromkeys([*own, *(name for other in others for name in other)]):
+        elsewhere = [other.get(name) for other in others if other.get(name) != own.get(name)]
+        if elsewhere:
+            values = ", ".join(dict.fromkeys(map(str, elsewhere)))
+            parts.append(f"{name} = {own.get(name)} (elsewhere {values})")
+    what = "; ".join(parts) or "fields that were not recorded"
+    return f"not comparable with the other tables: {what}"

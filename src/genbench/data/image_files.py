@@ -1,0 +1,155 @@
+"""Reading image files to bytes of one shape."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genbench.core import ConfigError, DataError
+from genbench.data.dataset import check_levels
+from genbench.data.images import Images, ImageTable, ResidentTable
+
+Resize = Literal["bilinear", "bicubic", "lanczos", "none"]
+Crop = Literal["center", "none"]
+
+_CONVERTIBLE = ("1", "L", "P", "RGB")
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Reads one file as uint8 [channels, height, width].
+
+    With a `resize` filter (Pillow's, antialiased) the image, or with `crop="center"` its largest centred
+    square, becomes `size` x `size`. With `resize="none"` pixels stay as stored, whole or their centred
+    `size` x `size`, and the file must be grey for 1 channel and RGB for 3.
+
+    Raises:
+        ConfigError: a resize or crop without a size.
+    """
+
+    channels: Literal[1, 3] = 3
+    size: int | None = None
+    resize: Resize = "none"
+    crop: Crop = "none"
+
+    def __post_init__(self) -> None:
+        if self.size is None and (self.resize, self.crop) != ("none", "none"):
+            raise ConfigError(
+                f"data.resize={self.resize} data.crop={self.crop} needs a size; type data.size=32 (pixels a side)"
+            )
+
+    def __call__(self, path: Path) -> Tensor:
+        """The pixels of the file.
+
+        Raises:
+            DataError: naming the file and what is wrong with it.
+        """
+        try:
+            with Image.open(path) as image:
+                pixels = np.array(self._resized(self._cropped(self._converted(image, path), path)))
+        except _UNREADABLE as error:
+            raise DataError(f"{path} cannot be read as an image ({error}); mend it or take it out") from error
+        return torch.from_numpy(pixels).reshape(*pixels.shape[:2], self.channels).permute(2, 0, 1).contiguous()
+
+    def _converted(self, image: Image.Image, path: Path) -> Image.Image:
+        mode = "L" if self.channels == 1 else "RGB"
+        if image.mode == mode:
+            image.load()
+            return image
+        if self.resize == "none":
+            raise DataError(
+                f"{path} has mode {image.mode}, expected {mode} for data.channels={self.channels}; choose the "
+                f"channels the files have, convert them, or let data.size and data.resize=bicubic do so"
+            )
+        if image.mode not in _CONVERTIBLE or "transparency" in image.info:
+            raise DataError(
+                f"{path} has mode {image.mode}{' with transparency' if 'transparency' in image.info else ''}, "
+                f"which has no plain {mode} form; save it as 8-bit {mode} on the background you want"
+            )
+        return image.convert(mode)
+
+    def _cropped(self, image: Image.Image, path: Path) -> Image.Image:
+        if self.crop == "none":
+            return image
+        side = min(image.size) if self.resize != "none" else self.size or 0
+        if side > min(image.size):
+            raise DataError(
+                f"{path} is {image.height}x{image.width}, too small for the centred {side}x{side} of "
+                f"data.crop=center; type data.resize=bicubic, or a smaller data.size"
+            )
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        return image.crop((left, top, left + side, top + side))
+
+    def _resized(self, image: Image.Image) -> Image.Image:
+        if self.resize == "none" or self.size is None:
+            return image
+        return image.resize((self.size, self.size), Image.Resampling[self.resize.upper()])
+
+
+class StreamedTable(ImageTable):
+    """Image files read whenever they are taken, for folders that memory cannot hold.
+
+    `files` are paths relative to `root`. The fingerprint covers the decoder, labels, and every file's path,
+    size and time of change: reading the pixels would cost an epoch, so a copy of a folder has another
+    fingerprint unless the copy keeps the times.
+    """
+
+    def __init__(
+        self, root: Path, files: list[str], label: Tensor | None, decoder: Decoder, reference: Path, levels: int
+    ) -> None:
+        self.root, self.files, self._label = root, files, label
+        self.decoder, self.reference, self.levels = decoder, reference, levels
+        self.shape = decoder(reference).shape
+
+    @property
+    def label(self) -> Tensor | None:
+        return self._label
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the images would occupy in memory."""
+        return len(self) * self.shape.numel()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def take(self, indices: Sequence[int] | Tensor) -> Images:
+        rows = torch.as_tensor(indices, dtype=torch.int64)
+        image = torch.stack([self._read(self.files[i]) for i in rows.tolist()])
+        return Images(image, None if self._label is None else self._label[rows], None, rows)
+
+    def resident(self) -> ResidentTable:
+        """The same images, all read into memory."""
+        image = torch.empty(len(self), *self.shape, dtype=torch.uint8)
+        with ThreadPoolExecutor() as pool:
+            for row, pixels in enumerate(pool.map(self._read, self.files)):
+                image[row] = pixels
+        return ResidentTable(image, self._label)
+
+    def fingerprint(self) -> str:
+        stats = [(name, (self.root / name).stat()) for name in self.files]
+        files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        label = None if self._label is None else self._label.tolist()
+        return hashlib.sha256(json.dumps([asdict(self.decoder), files, label]).encode()).hexdigest()
+
+    def _read(self, name: str) -> Tensor:
+        path = self.root / name
+        pixels = self.decoder(path)
+        if pixels.shape != self.shape:
+            (_, height, width), (_, expected_height, expected_width) = pixels.shape, self.shape
+            raise DataError(
+                f"{path} is {height}x{width} but {self.reference} is {expected_height}x{expected_width}; "
+                f"bring them to one size with data.size=32 data.resize=bicubic"
+            )
+        if self.levels < 256:
+            check_levels(str(path), pixels, self.levels)
+        return pixels

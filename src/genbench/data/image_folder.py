@@ -1,0 +1,152 @@
+"""Folders of image files, with or without a folder per class."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from genbench.core import DataError, ImageSpec
+from genbench.data.dataset import ImageDataset, Split
+from genbench.data.image_files import Crop, Decoder, Resize, StreamedTable
+from genbench.data.images import ImageTable
+from genbench.data.split import in_test
+
+_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Image files relative to their folder, in order, with labels into `classes` where there are any."""
+
+    folder: Path
+    files: list[str]
+    label: list[int]
+    classes: list[str]
+
+    def keep(self, rows: Sequence[int]) -> "Listing":
+        """The files at `rows`."""
+        label = [self.label[i] for i in rows] if self.classes else []
+        return Listing(self.folder, [self.files[i] for i in rows], label, self.classes)
+
+
+class ImageFolder(ImageDataset):
+    """Image files below `root`: its `train` and `test` folders, or all of them, split by the hash of their path.
+
+    Each may hold one folder per class (labels follow the sorted names) or the files themselves (no labels).
+    About `test_fraction` of the files are set aside where there is no `test` folder. Images that occupy at
+    most `resident_limit` bytes in memory are kept there, others are read as they are needed. `Decoder`
+    says what `size`, `resize`, `crop` and `channels` do.
+
+    Raises:
+        DataError: no images, a file that cannot be used, or images unlike `spec`.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        name: str = "image_folder",
+        spec: ImageSpec | None = None,
+        size: int | None = None,
+        resize: Resize = "none",
+        crop: Crop = "none",
+        channels: Literal[1, 3] = 3,
+        test_fraction: float = 0.1,
+        flip: bool = False,
+        resident_limit: int = 2**30,
+    ) -> None:
+        self._listings = list_splits(Path(root).expanduser(), test_fraction)
+        self._decoder = Decoder(channels, size, resize, crop)
+        train = self._listings["train"]
+        self._reference = train.folder / train.files[0]
+        _, height, width = self._decoder(self._reference).shape
+        levels = 256 if spec is None else spec.levels
+        found = ImageSpec(channels, height, width, num_classes=len(train.classes), levels=levels)
+        super().__init__(name, found, spec, flip)
+        self._limit = resident_limit
+        self._tables: dict[Split, ImageTable] = {}
+
+    def table(self, split: Split) -> ImageTable:
+        if split not in self._tables:
+            self._tables[split] = self._read(split)
+        return self._tables[split]
+
+    def _read(self, split: Split) -> ImageTable:
+        listing = self._listings[split]
+        label = torch.tensor(listing.label) if listing.classes else None
+        table = StreamedTable(listing.folder, listing.files, label, self._decoder, self._reference, self.spec.levels)
+        return table.resident() if table.nbytes <= self._limit else table
+
+
+def list_splits(root: Path, test_fraction: float) -> dict[Split, Listing]:
+    """The files of both splits.
+
+    Raises:
+        DataError: a split without images, or a class that only the test split has.
+    """
+    if not (root / "train").is_dir() or not (root / "test").is_dir():
+        return _hashed_split(list_images(root), test_fraction)
+    train, test = list_images(root / "train"), list_images(root / "test")
+    stray = sorted(set(test.classes) - set(train.classes))
+    if stray or bool(train.classes) != bool(test.classes):
+        raise DataError(
+            f"{root / 'test'} has the classes {stray or test.classes or 'none'}, but {root / 'train'} has "
+            f"{train.classes or 'none'}; give both the same class folders"
+        )
+    label = [train.classes.index(test.classes[i]) for i in test.label]
+    return {"train": train, "test": Listing(test.folder, test.files, label, train.classes)}
+
+
+def list_images(folder: Path) -> Listing:
+    """The image files of one folder, with the names of its subfolders as classes if it has any.
+
+    Raises:
+        DataError: no folder, no images, a class without images, or images both beside and in class folders.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give one that holds images, such as data.root=FOLDER")
+    entries = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    flat = [name for name in entries if _is_image(name) and not (folder / name).is_dir()]
+    classes = [name for name in entries if (folder / name).is_dir()]
+    if flat and classes:
+        raise DataError(
+            f"{folder} has images ({flat[0]}) beside folders ({classes[0]}); "
+            f"move every image into a class folder, or the folders elsewhere"
+        )
+    if flat:
+        return Listing(folder, flat, [], [])
+    found = [(name, label) for label, each in enumerate(classes) for name in _below(folder, each)]
+    if not found:
+        raise DataError(f"{folder} has no images; expected files that end in {', '.join(_SUFFIXES)}")
+    missing = set(range(len(classes))) - {label for _, label in found}
+    if missing:
+        raise DataError(f"{folder / classes[min(missing)]} has no images; remove this class folder or fill it")
+    return Listing(folder, [name for name, _ in found], [label for _, label in found], classes)
+
+
+def _below(folder: Path, subfolder: str) -> list[str]:
+    paths = (
+        Path(parent, name)
+        for parent, _, names in os.walk(folder / subfolder, followlinks=True)
+        for name in names
+        if _is_image(name)
+    )
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
+
+
+def _hashed_split(whole: Listing, fraction: float) -> dict[Split, Listing]:
+    rows: dict[Split, list[int]] = {"train": [], "test": []}
+    for row, name in enumerate(whole.files):
+        rows["test" if in_test(name.encode(), fraction) else "train"].append(row)
+    if not rows["train"] or not rows["test"]:
+        raise DataError(
+            f"{whole.folder}: setting aside data.test_fraction={fraction} of {len(whole.files)} images leaves "
+            f"{len(rows['test'])} for testing; add images or make folders train/ and test/"
+        )
+    return {split: whole.keep(kept) for split, kept in rows.items()}

@@ -1,0 +1,103 @@
+"""Images as datasets hold them: bytes, with their labels, captions and places in the dataset."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Images:
+    """Uint8 images [N,C,H,W], labels int64 [N] or None, captions or None, and dataset index int64 [N]."""
+
+    image: Tensor
+    label: Tensor | None
+    caption: list[str] | None
+    index: Tensor
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+    def to(self, device: torch.device | str) -> Images:
+        """The same images on `device`; the copy overlaps with computation where the memory is pinned."""
+        label = None if self.label is None else self.label.to(device, non_blocking=True)
+        image, index = self.image.to(device, non_blocking=True), self.index.to(device, non_blocking=True)
+        return Images(image, label, self.caption, index)
+
+    def pin_memory(self) -> Images:
+        """The same images in page-locked memory (called by torch's DataLoader)."""
+        label = None if self.label is None else self.label.pin_memory()
+        return Images(self.image.pin_memory(), label, self.caption, self.index.pin_memory())
+
+
+class ImageTable(ABC):
+    """One split of a dataset: images that can be taken by index, in any order."""
+
+    @property
+    @abstractmethod
+    def label(self) -> Tensor | None:
+        """Every label, int64 [len(self)], or None for data without labels."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def take(self, indices: Sequence[int] | Tensor) -> Images:
+        """The images at `indices`, in that order.
+
+        Raises:
+            DataError: an image that cannot be read.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of what the split holds; each table says of which bytes."""
+
+
+class ResidentTable(ImageTable):
+    """Images in memory, on the CPU or a device; its fingerprint covers pixels, labels and captions."""
+
+    def __init__(self, image: Tensor, label: Tensor | None = None, caption: list[str] | None = None) -> None:
+        self.image, self._label, self.caption = image, label, caption
+
+    @property
+    def label(self) -> Tensor | None:
+        return self._label
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the images occupy."""
+        return self.image.numel()
+
+    def to(self, device: torch.device | str) -> ResidentTable:
+        """The same table on `device`."""
+        label = None if self._label is None else self._label.to(device)
+        return ResidentTable(self.image.to(device), label, self.caption)
+
+    def select(self, indices: Sequence[int] | Tensor) -> ResidentTable:
+        """A table of the images at `indices`, in that order."""
+        images = self.take(indices)
+        return ResidentTable(images.image, images.label, images.caption)
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+    def take(self, indices: Sequence[int] | Tensor) -> Images:
+        rows = torch.as_tensor(indices, dtype=torch.int64)
+        caption = None if self.caption is None else [self.caption[i] for i in rows.tolist()]
+        rows = rows.to(self.image.device)
+        label = None if self._label is None else self._label.index_select(0, rows)
+        return Images(self.image.index_select(0, rows), label, caption, rows)
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(json.dumps([list(self.image.shape), self.caption]).encode())
+        for part in (self.image, self._label):
+            if part is not None:
+                digest.update(part.contiguous().cpu().numpy().data)
+        return digest.hexdigest()

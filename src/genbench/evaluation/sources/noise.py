@@ -1,0 +1,27 @@
+"""The control that any model must beat."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from genbench.core import ImageSpec, SeededNoise
+from genbench.core.pixels import from_levels, to_uint8
+from genbench.evaluation.sources.base import ImageSource
+
+
+class NoiseSource(ImageSource):
+    """Independent pixels, uniform over the data's grey levels; image i is labelled i modulo the classes."""
+
+    def __init__(self, spec: ImageSpec) -> None:
+        super().__init__("noise", None)
+        self.spec = spec
+
+    def draw(self, seed: int, indices: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+        level = (SeededNoise(seed, indices).uniform(*self.spec.shape) * self.spec.levels).floor()
+        return to_uint8(from_levels(level, self.spec.levels), self.spec.levels), cyclic_labels(self.spec, indices)
+
+
+def cyclic_labels(spec: ImageSpec, indices: Sequence[int]) -> Tensor | None:
+    """Labels int64 [B], index modulo the number of classes; None for data without classes."""
+    return torch.tensor(indices, dtype=torch.int64) % spec.num_classes if spec.num_classes else None

@@ -1,0 +1,46 @@
+"""The contract of a feature extractor: uint8 images in, one vector and one set of logits each out."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from genbench.core import ImageSpec
+
+
+class FeatureExtractor(nn.Module, ABC):
+    """A frozen network that turns images into what metrics compare.
+
+    `name` and `fingerprint` (sha256 of the weights file, hex) say which; `preprocessing` says what happens
+    to the bytes before the network. `classifies` is true where the logits are the data's own classes, so
+    that accuracy means something. `comparable` is true only for the network of published FID.
+    """
+
+    def __init__(self, name: str, fingerprint: str, preprocessing: str, classifies: bool, comparable: bool) -> None:
+        super().__init__()
+        self.name, self.fingerprint, self.preprocessing = name, fingerprint, preprocessing
+        self.classifies, self.comparable = classifies, comparable
+
+    @abstractmethod
+    def check(self, spec: ImageSpec) -> None:
+        """Refuses data this extractor cannot judge.
+
+        Raises:
+            ConfigError: wrong shape or classes.
+        """
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """`features` float32 [B,D] and `logits` float32 [B,K] of uint8 images [B,C,H,W]."""
+
+    @property
+    def frechet_name(self) -> str:
+        """What a Frechet distance over these features may honestly be called."""
+        return "FID" if self.comparable else f"FD ({self.name})"
+
+    def identity(self) -> dict[str, str]:
+        """The facts that make two extractors the same."""
+        return {"name": self.name, "fingerprint": self.fingerprint, "preprocessing": self.preprocessing}
+
+    def freeze(self) -> None:
+        """Evaluation mode, no gradients: an extractor is never trained."""
+        self.eval().requires_grad_(False)

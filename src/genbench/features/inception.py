@@ -1,0 +1,107 @@
+"""The Inception-v3 of published FID and IS: TensorFlow's 2015-12-05 graph, as ported by torch-fidelity."""
+
+import hashlib
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from torch import Tensor
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
+
+from genbench.core import ConfigError, ImageSpec
+from genbench.features.base import FeatureExtractor
+
+PUBLISHED_SHA256 = "6726825d"
+"""The first 8 hex digits, as torch hub writes them into the file's name."""
+
+
+class Inception(FeatureExtractor):
+    """Pooled features [B,2048] and logits without bias [B,1008]; grey images are repeated to RGB.
+
+    `weights` is the published file; without it torch hub's cache is used, and with `download` filled.
+    Another file needs its `sha256` (at least 8 hex digits) and is not comparable with published numbers.
+    The sum is checked before the file is parsed, and parsing runs no code from it.
+
+    Raises:
+        ConfigError: weights that are absent, of another sum, or not this network's.
+    """
+
+    def __init__(
+        self, weights: Path | str | None = None, sha256: str = PUBLISHED_SHA256, download: bool = False
+    ) -> None:
+        content = _verified(published(download) if weights is None else Path(weights), sha256)
+        fingerprint = hashlib.sha256(content).hexdigest()
+        genuine = fingerprint.startswith(PUBLISHED_SHA256)
+        super().__init__(
+            "inception" if genuine else f"inception-{fingerprint[:8]}",
+            fingerprint,
+            "grey repeated to RGB, TF1 bilinear to 299, (bytes - 128) / 128",
+            classifies=False,
+            comparable=genuine,
+        )
+        self.network = _network(content)
+        self.freeze()
+
+    def check(self, spec: ImageSpec) -> None:
+        """Any size will do: images are resized to 299x299."""
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        features, logits = self.network(image.expand(-1, 3, -1, -1))
+        return {"features": features, "logits": logits}
+
+
+def published(download: bool) -> Path:
+    """The published weights in torch hub's cache.
+
+    Raises:
+        ConfigError: they are not there and may not, or cannot, be downloaded.
+    """
+    path = Path(str(torch.hub.get_dir()), "checkpoints", URL_INCEPTION_V3.rsplit("/", 1)[1])
+    if path.exists():
+        return path
+    fix = f"fetch {URL_INCEPTION_V3} where there is a network and set features.weights=FILE"
+    if not download:
+        raise ConfigError(f"the Inception weights are not here: {fix}, or set features.download=true")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix=PUBLISHED_SHA256)
+    except (URLError, OSError, RuntimeError) as error:
+        raise ConfigError(f"the Inception weights cannot be downloaded ({error}): {fix}") from error
+    return path
+
+
+def _verified(path: Path, sha256: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"weights file {path} cannot be read ({error.strerror}): set features.weights to the file from "
+            f"{URL_INCEPTION_V3}"
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if len(sha256) < len(PUBLISHED_SHA256) or not found.startswith(sha256.lower()):
+        raise ConfigError(
+            f"{path} has sha256 {found}, expected {sha256}: fetch {URL_INCEPTION_V3} again, or set "
+            "features.sha256 to the sum of weights you trust"
+        )
+    return content
+
+
+def _network(content: bytes) -> FeatureExtractorInceptionV3:
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        # torch-fidelity unpickles whatever it is given, so it gets tensors that we wrote ourselves
+        clean = io.BytesIO()
+        torch.save(state, clean)
+        clean.seek(0)
+        return FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=clean
+        )
+    except (pickle.UnpicklingError, RuntimeError, TypeError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"features.weights is not a state dict of Inception-v3 ({reason}): use the file from {URL_INCEPTION_V3}"
+        ) from error

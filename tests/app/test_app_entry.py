@@ -1,0 +1,178 @@
+"""Commands as Hydra applications: errors in one line, exit codes, sweeps, folders, relaunched processes."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from genbench.app import cli
+from genbench.core import DataError
+
+
+def genbench(monkeypatch, *arguments: str) -> object:
+    monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
+    try:
+        return cli.main()
+    except SystemExit as stop:
+        return stop.code
+
+
+def test_a_command_gets_its_config_and_leaves_no_folders(monkeypatch, command, tmp_path):
+    got = []
+    command("train", got.append)
+    assert genbench(monkeypatch, "train", "model=vae", "seed=3", "budget.images=7") == 0
+    (config,) = got
+    assert (config.name, config.seed, config.budget.images) == ("vae", 3, 7)
+    assert "hydra" not in config
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_is_one_line_and_exit_code_1(monkeypatch, command, capsys):
+    def run(config):
+        raise DataError("no images in x: expected at least one")
+
+    command("train", run)
+    assert genbench(monkeypatch, "train") == 1
+    assert capsys.readouterr().err == "error: no images in x: expected at least one\n"
+
+
+def test_a_value_that_must_be_given_is_named(monkeypatch, command, capsys):
+    command("sample", lambda config: config.run)
+    assert genbench(monkeypatch, "sample") == 1
+    assert capsys.readouterr().err == "error: run has no value: give run=...\n"
+
+
+def test_a_broken_interpolation_is_named(monkeypatch, command, capsys):
+    command("train", lambda config: OmegaConf.to_container(config, resolve=True))
+    assert genbench(monkeypatch, "train", "model.spec=${data.facts}") == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: model.spec: Interpolation key 'data.facts' not found")
+    assert "Traceback" not in err
+
+
+def test_an_unforeseen_error_keeps_its_traceback(monkeypatch, command, capsys):
+    def run(config):
+        raise ZeroDivisionError("a bug")
+
+    command("train", run)
+    assert genbench(monkeypatch, "train") == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_interruption_is_exit_code_130(monkeypatch, command, capsys):
+    def run(config):
+        raise KeyboardInterrupt
+
+    command("train", run)
+    assert genbench(monkeypatch, "train") == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_sweep_finishes_its_other_jobs_after_a_failure(monkeypatch, command, capsys, tmp_path):
+    finished = []
+
+    def run(config):
+        if config.seed == 2:
+            raise DataError("seed 2 is unlucky")
+        finished.append((config.name, config.seed))
+
+    command("train", run)
+    assert genbench(monkeypatch, "train", "-m", "model=vae,ddpm", "seed=1,2") == 1
+    assert finished == [("vae", 1), ("ddpm", 1)]
+    err = capsys.readouterr().err
+    assert "error: job 1 (model=vae,seed=2): seed 2 is unlucky" in err
+    assert "error: job 3 (model=ddpm,seed=2): seed 2 is unlucky" in err
+    assert "Traceback" not in err
+    assert [p.parent.name for p in tmp_path.glob("*/*/*")] == ["multirun"]
+
+
+def test_a_wrong_choice_in_a_sweep_is_found_before_any_job_runs(monkeypatch, command, capsys):
+    command("train", lambda config: pytest.fail("ran"))
+    assert genbench(monkeypatch, "train", "-m", "model=vae,nope") == 1
+    assert "Could not find 'model/nope'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "model=nope"], "\tddpm\n"),
+        (["train", "modle=vae"], "error: 'modle' is no key of train: did you mean model?\n"),
+        (["train", "budget.imgs=3"], "error: 'imgs' is no key of budget: did you mean images?\n"),
+        (["train", "model=vae", "model.steps=3"], "error: 'steps' is no key of model; it has _target_, spec"),
+        (["sample", "run=x", "sampler.steps=3"], "error: sampler.steps needs a choice of sampler first"),
+        (["train", "seed"], "missing EQUAL"),
+    ],
+)
+def test_mistyped_overrides_are_explained(monkeypatch, command, capsys, arguments, message):
+    command(arguments[0], lambda config: pytest.fail("ran"))
+    assert genbench(monkeypatch, *arguments) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_null_for_a_group_names_its_choices(monkeypatch, command):
+    monkeypatch.setattr(sys, "argv", ["genbench", "train", "scheduler=null"])
+    with pytest.raises(SystemExit, match=r"scheduler=null names no choice: .* cosine, linear, none"):
+        cli.main()
+
+
+def test_a_process_started_for_another_device_finds_the_command(monkeypatch, command):
+    got = []
+    command("evaluate", got.append)
+    monkeypatch.setenv("GENBENCH_COMMAND", "evaluate")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert genbench(monkeypatch, "run=x", 'hydra.run.dir="."', "hydra.output_subdir=null") == 0
+    assert got[0].run == "x"
+
+
+def test_the_command_is_remembered_and_argv_is_the_commands_own(monkeypatch, command):
+    seen = []
+    command("train", lambda config: seen.append((__import__("os").environ["GENBENCH_COMMAND"], sys.argv[1:])))
+    genbench(monkeypatch, "train", "seed=3")
+    assert seen == [("train", ["seed=3"])]
+
+
+def test_in_a_sweep_argv_is_the_jobs_own(monkeypatch, command, tmp_path):
+    """Lightning starts the processes of other devices with our arguments: they must not start the sweep again."""
+    (tmp_path / "own").mkdir()
+    seen = []
+    command("train", lambda config: seen.append(sys.argv[1:]))
+    assert genbench(monkeypatch, "train", "-m", "seed=1,2", "tags=[a,b]", "--config-dir", "own") == 0
+    own = ["--config-dir", str(tmp_path / "own")]
+    assert seen == [[*own, "seed=1", "tags=[a,b]"], [*own, "seed=2", "tags=[a,b]"]]
+
+
+def test_config_dir_adds_a_choice(monkeypatch, command, tmp_path):
+    yaml = Path("own/model/wide.yaml")
+    (tmp_path / yaml).parent.mkdir(parents=True)
+    (tmp_path / yaml).write_text("# @package _global_\n# wide\ndefaults: [vae]\nname: wide\nmodel: {latent: 99}\n")
+    got = []
+    command("train", got.append)
+    assert genbench(monkeypatch, "train", "--config-dir", "own", "model=wide") == 0
+    assert (got[0].name, got[0].model.latent, got[0].model._target_) == ("wide", 99, "genbench.families.vae.VAE")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_of_every_command_shows_examples_and_choices(monkeypatch, capsys, name):
+    assert genbench(monkeypatch, name, "--help") == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"genbench {name}: ")
+    assert out.count(f"  genbench {name} ") == 2
+    assert "model: dcgan, ddpm, pixel_gpt, vae\n" in out
+
+
+def test_help_and_cfg_do_not_import_torch(tmp_path):
+    import subprocess
+
+    code = (
+        "import sys\nfrom genbench.app.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
+    )
+    for arguments in (["train", "--help"], ["train", "--cfg", "job"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=tmp_path
+        )
+        assert done.stdout.splitlines()[-1] == "False"
+        assert "genbench.families.diffusion.Diffusion" in done.stdout

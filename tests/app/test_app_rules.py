@@ -1,0 +1,170 @@
+"""Every combination of choices runs or is refused by one line that names the fix."""
+
+import itertools
+
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from genbench.app.listing import groups
+from genbench.app.paths import conf_dir
+from genbench.app.rules import check_rules, slots
+from genbench.app.validate import validate_config
+from genbench.core import Condition, ConfigError, GenerativeModel, SeededNoise
+
+PARTS = ("scheduler", "objective", "sampler")
+FOUND = groups([conf_dir()])
+MODELS = list(FOUND["model"])
+RUNS = {
+    "vae": [("none", "none", "none")],
+    "dcgan": [("none", "none", "none")],
+    "pixel_gpt": [("none", "none", "tokens")],
+    "ddpm": list(itertools.product(("cosine", "linear"), ("epsilon",), ("ddim", "ddpm"))),
+}
+
+
+def refusal(config: dict) -> str:
+    with pytest.raises(ConfigError) as refused:
+        check_rules(config)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_combination_runs_or_is_refused_in_a_line(train, model):
+    """Models x schedules x objectives x samplers: what no rule refuses is valid, builds, and draws an image."""
+    parts = {part: {choice: train(f"{part}={choice}")[part] for choice in FOUND[part]} for part in PARTS}
+    base, runs = train(f"model={model}"), []
+    for combination in itertools.product(*(FOUND[part] for part in PARTS)):
+        config = combined(base, {part: parts[part][choice] for part, choice in zip(PARTS, combination, strict=True)})
+        try:
+            check_rules(config)
+        except ConfigError as error:
+            message = str(error)
+            assert "\n" not in message
+            assert message.startswith(f"model={model} ")
+            assert ": choose " in message or ": drop " in message
+            continue
+        validate_config(config)
+        assert isinstance(instantiate(config["model"], _convert_="all"), GenerativeModel)
+        runs.append(combination)
+    assert runs == RUNS.get(model, runs)
+    assert runs, f"model={model} cannot be run at all"
+
+
+def combined(base: dict, parts: dict) -> dict:
+    """The composed config with other parts, where interpolation would have put them."""
+    model = {
+        key: next((parts[p] for p in PARTS if base[p] and value == base[p]), value)
+        for key, value in base["model"].items()
+    }
+    return {**base, **parts, "model": model}
+
+
+def test_parts_set_by_hand_equal_composed_ones(train):
+    by_hand = combined(
+        train("model=ddpm"),
+        {p: train(f"{p}={c}")[p] for p, c in zip(PARTS, ("linear", "epsilon", "ddpm"), strict=True)},
+    )
+    assert by_hand == train("model=ddpm", "scheduler=linear", "sampler=ddpm")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_recipe_as_it_stands_draws_images(train, model):
+    config = train(f"model={model}", *(["sampler.steps=2"] if model == "ddpm" else []))
+    check_rules(config)
+    built = instantiate(config["model"], _convert_="all").eval()
+    with torch.no_grad():
+        image = built.sample(SeededNoise(0, range(2)), Condition(torch.tensor([3, 7])))
+    assert image.shape == (2, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=vae", "scheduler=cosine"], "model=vae has no use for scheduler=cosine: drop it, or use model=ddpm"),
+        (
+            ["model=dcgan", "scheduler=linear", "objective=epsilon", "sampler=ddim"],
+            "model=dcgan has no use for scheduler=linear, objective=epsilon, sampler=ddim: "
+            "drop them, or use model=ddpm",
+        ),
+        (
+            ["model=vae", "sampler=tokens"],
+            "model=vae has no use for sampler=tokens: drop it, or use model=pixel_gpt",
+        ),
+        (
+            ["model=vae", "sampler=tokens", "scheduler=linear"],
+            "model=vae has no use for scheduler=linear, sampler=tokens: drop them",
+        ),
+        (
+            ["model=ddpm", "scheduler=none"],
+            "model=ddpm needs a noise schedule: choose scheduler=cosine or scheduler=linear",
+        ),
+        (["model=ddpm", "objective=none"], "model=ddpm needs a diffusion objective: choose objective=epsilon"),
+        (["model=ddpm", "sampler=tokens"], "model=ddpm cannot use sampler=tokens: choose sampler=ddim or sampler=ddpm"),
+        (["model=pixel_gpt", "sampler=ddim"], "model=pixel_gpt cannot use sampler=ddim: choose sampler=tokens"),
+    ],
+)
+def test_rules_name_the_fix(train, overrides, message):
+    assert refusal(train(*overrides)) == message
+
+
+def test_an_argument_that_only_shares_a_groups_name_is_no_part():
+    """DCGAN's `objective` is the name of a loss, not a diffusion objective."""
+    from genbench.families.diffusion import Diffusion
+    from genbench.families.gan import DCGAN
+
+    assert slots(DCGAN) == {}
+    assert {group: slot.required for group, slot in slots(Diffusion).items()} == dict.fromkeys(PARTS, True)
+
+
+def test_features_of_other_data_are_refused_where_they_would_judge(train):
+    other = ["data.spec.height=28", "data.spec.width=28", "features=digits"]
+    assert "features=inception" in refusal(train(*other, "training.preview_every=1000"))
+    check_rules(train(*other))  # nothing judges
+    check_rules(train("data.spec=null", "features=digits", "training.preview_every=1000"))  # nothing known yet
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=ddpm", "model.conditional=false", "sampler.guidance=2"], "model.conditional=true"),
+        (["model=ddpm", "model.label_dropout=0", "sampler.guidance=2"], "sampler.guidance=1"),
+        (["model=ddpm", "model.channels=[8,16,32,64,128]"], "model.channels at most 4 entries"),
+        (["model=vae", "data.spec.height=7"], "model.channels at most 1 entries"),
+        *((([f"model={model}", "data.spec.num_classes=0"]), "use model.conditional=false") for model in MODELS),
+        (["model=pixel_gpt", "model.max_tokens=63"], "model.max_tokens=63"),
+    ],
+)
+def test_what_constructors_refuse_names_the_fix(train, overrides, message):
+    """These are no rules: the constructors say it, in one line, before anything runs."""
+    config = train(*overrides)
+    check_rules(config)
+    validate_config(config)
+    with pytest.raises(Exception) as refused:  # noqa: PT011  Hydra wraps it
+        instantiate(config["model"], _convert_="all")
+    assert isinstance(refused.value.__cause__, ConfigError)
+    assert message in str(refused.value.__cause__)
+    assert "\n" not in str(refused.value.__cause__)
+
+
+def test_a_model_from_elsewhere_obeys_the_rules_too(train):
+    """A saved config, or a recipe outside conf/: names come from the target where no choice has it."""
+    config = train("model=ddpm", "scheduler=none")
+    config["model"]["_target_"] = f"{__name__}.Mine"
+    with pytest.raises(ConfigError, match=r"^model=Mine needs a noise schedule: choose scheduler=cosine or"):
+        check_rules(config)
+
+
+def test_a_target_that_cannot_be_imported_is_left_to_validation(train):
+    config = train("model=ddpm")
+    config["model"]["_target_"] = "genbench.nowhere.Model"
+    check_rules(config)
+    with pytest.raises(ConfigError, match=r"model._target_ = \"genbench.nowhere.Model\": cannot be imported"):
+        validate_config(config)
+
+
+from genbench.families.diffusion import Diffusion  # noqa: E402
+
+
+class Mine(Diffusion):
+    """A model that no choice names."""

@@ -1,0 +1,209 @@
+import json
+import statistics
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+import torch_fidelity
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from genbench.core import ConfigError, DataError, ImageSpec
+from genbench.data.digits import Digits
+from genbench.data.images import ResidentTable
+from genbench.evaluation import Judge, Protocol, Reference
+from genbench.evaluation.sources import ImageSource, NoiseSource, SamplingCost, TableSource
+from genbench.features import DomainClassifier
+from genbench.features.fidelity import register
+from genbench.metrics import Accuracy, FrechetDistance, InceptionScore
+
+SPEC = ImageSpec(1, 8, 8, num_classes=10, levels=17)
+METRICS = {"fd": FrechetDistance(), "is": InceptionScore(5), "accuracy": Accuracy()}
+KEYS = {"fd", "fd_std", "is", "is_std", "accuracy", "features", "protocol", "protocol_fields", "samples", "repeats",
+        "sample_seconds_per_1k", "nfe"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    extractor = DomainClassifier()
+    reference = Reference.read(TableSource(Digits().table("test"), "digits test"), extractor)
+    return Judge(SPEC, Protocol("t", samples=360, repeats=3, is_splits=5), extractor, METRICS, reference)
+
+
+@pytest.fixture(scope="module")
+def noised() -> ResidentTable:
+    train = Digits().table("train").take(range(360))
+    noise = torch.randn(train.image.shape, generator=torch.Generator().manual_seed(0)) * 30.0
+    return ResidentTable((train.image + noise).clamp(0, 255).to(torch.uint8), train.label)
+
+
+class Bytes(Dataset[Tensor]):
+    def __init__(self, image: Tensor) -> None:
+        self.image = image
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.image[index]
+
+
+def test_fd_and_is_equal_torch_fidelitys_own(judge: Judge, noised: ResidentTable) -> None:
+    theirs = torch_fidelity.calculate_metrics(
+        input1=Bytes(noised.image), input2=Bytes(Digits().table("test").take(range(360)).image), fid=True, isc=True,
+        isc_splits=5, feature_extractor=register(judge.extractor), cuda=False, cache=False, save_cpu_ram=True,
+        batch_size=64, verbose=False,
+    )  # fmt: skip
+    ours = judge.evaluate(TableSource(noised, "noised"))
+    assert ours["fd"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-5)
+    assert ours["is"] == pytest.approx(theirs["inception_score_mean"], rel=1e-5)
+    assert ours["fd"] > 1.0
+
+
+def test_scores_do_not_depend_on_the_batch(judge: Judge, noised: ResidentTable) -> None:
+    whole = judge.evaluate(TableSource(noised, "noised"))
+    reference = Reference.read(TableSource(Digits().table("test"), "digits test"), judge.extractor, batch=11)
+    pieces = replace(judge, batch=7, reference=reference).evaluate(TableSource(noised, "noised"))
+    assert reference.sha256 == judge.reference.sha256
+    for key in ("fd", "is", "accuracy"):
+        assert pieces[key] == pytest.approx(whole[key], rel=1e-5)
+
+
+def test_a_result_is_json_with_its_keys_and_protocol(judge: Judge) -> None:
+    result = judge.evaluate(NoiseSource(SPEC))
+    assert set(result) >= KEYS
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert (result["features"], result["samples"], result["protocol"]) == ("digits", 360, judge.hash)
+    assert result["protocol_fields"]["extractor"]["fingerprint"] == judge.extractor.fingerprint
+    assert result["protocol_fields"]["reference"] == {"split": "test", "sha256": judge.reference.sha256}
+
+
+def test_means_and_sample_deviations_over_the_sampling_seeds(judge: Judge) -> None:
+    result = judge.evaluate(NoiseSource(SPEC))
+    repeats = result["repeats"]
+    assert [row["seed"] for row in repeats] == [0, 1, 2]
+    for key in ("fd", "is", "accuracy"):
+        values = [row[key] for row in repeats]
+        assert len(set(values)) > 1
+        assert result[key] == pytest.approx(statistics.mean(values))
+        assert result[f"{key}_std"] == pytest.approx(statistics.stdev(values))
+
+
+def test_one_seed_has_no_deviation_and_a_fixed_set_is_judged_once(judge: Judge, noised: ResidentTable) -> None:
+    once = replace(judge, protocol=replace(judge.protocol, repeats=1)).evaluate(NoiseSource(SPEC))
+    fixed = judge.evaluate(TableSource(noised, "noised"))
+    for result in (once, fixed):
+        assert result["fd_std"] is None
+        assert result["is_std"] is None
+        assert len(result["repeats"]) == 1
+    assert fixed["sample_seconds_per_1k"] is None
+    assert fixed["nfe"] is None
+
+
+def test_accuracy_is_none_for_samples_without_labels(judge: Judge, noised: ResidentTable) -> None:
+    result = judge.evaluate(TableSource(ResidentTable(noised.image), "unlabelled"))
+    assert result["accuracy"] is None
+    assert result["accuracy_std"] is None
+    assert result["fd"] is not None
+
+
+class Priced(ImageSource):
+    """Two evaluations and a tenth of a second an image."""
+
+    def __init__(self) -> None:
+        super().__init__("priced", None, SamplingCost())
+
+    def draw(self, seed: int, indices: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+        assert self.cost is not None
+        self.cost.images += len(indices)
+        self.cost.evaluations += 2 * len(indices)
+        self.cost.seconds += 0.1 * len(indices)
+        return NoiseSource(SPEC).draw(seed, indices)
+
+
+def test_the_cost_of_sampling_stands_beside_the_scores(judge: Judge) -> None:
+    result = judge.evaluate(Priced())
+    assert result["nfe"] == 2.0
+    assert result["sample_seconds_per_1k"] == pytest.approx(100.0)
+
+
+def test_controls_lie_where_they_must(judge: Judge) -> None:
+    controls = judge.controls(TableSource(Digits().table("train"), "digits train"))
+    real, noise = controls["real"], controls["noise"]
+    assert list(controls) == ["real", "noise"]
+    assert real["protocol"] == noise["protocol"] == judge.hash
+    assert real["fd"] < 0.02 * noise["fd"]
+    assert real["is"] > 9.0 > 4.0 > noise["is"]
+    assert real["accuracy"] > 0.99
+    # an unseen digit is asked for by index: one noise image in ten is called so by chance
+    assert 0.05 < noise["accuracy"] < 0.15
+    assert real["fd_std"] > 0.0
+
+
+def test_a_real_control_with_too_few_images_stands_under_a_protocol_of_its_own(judge: Judge) -> None:
+    big = replace(judge, protocol=replace(judge.protocol, samples=1500))
+    controls = big.controls(TableSource(Digits().table("train"), "digits train"))
+    assert controls["real"]["samples"] == 1437
+    assert controls["real"]["protocol"] != controls["noise"]["protocol"] == big.hash
+
+
+def test_damage_is_ranked_by_its_size(judge: Judge) -> None:
+    train = Digits().table("train").take(range(360))
+    generator = torch.Generator().manual_seed(0)
+    scores = []
+    for deviation in (0.0, 20.0, 40.0, 80.0):
+        noise = torch.randn(train.image.shape, generator=generator) * deviation
+        damaged = (train.image + noise).clamp(0, 255).to(torch.uint8)
+        scores.append(judge.evaluate(TableSource(ResidentTable(damaged, train.label), "damaged"))["fd"])
+    assert scores == sorted(scores)
+    one_class = train.image[train.label == 3].repeat(20, 1, 1, 1)[:360]
+    collapsed = judge.evaluate(TableSource(ResidentTable(one_class), "one class"))
+    assert collapsed["is"] < 1.1
+    assert collapsed["fd"] > 10 * scores[0]
+
+
+def test_too_few_samples_name_the_option(judge: Judge, noised: ResidentTable) -> None:
+    with pytest.raises(DataError, match=r"few has 100 images.*360.*protocol\.samples=100"):
+        judge.evaluate(TableSource(ResidentTable(noised.image[:100]), "few"))
+
+
+def test_data_the_extractor_does_not_know_are_refused_before_any_work(judge: Judge) -> None:
+    with pytest.raises(ConfigError, match="features=inception"):
+        replace(judge, spec=ImageSpec(3, 32, 32, num_classes=10))
+
+
+def test_a_reference_needs_an_end_and_two_images(judge: Judge) -> None:
+    for source in (NoiseSource(SPEC), TableSource(ResidentTable(torch.zeros(1, 1, 8, 8, dtype=torch.uint8)), "one")):
+        with pytest.raises(DataError, match="cannot be a reference"):
+            Reference.read(source, judge.extractor)
+
+
+def test_one_changed_pixel_is_another_reference(judge: Judge, noised: ResidentTable) -> None:
+    image = noised.image.clone()
+    image[200, 0, 3, 3] ^= 1
+    changed, same = (Reference.read(TableSource(ResidentTable(i), "r"), judge.extractor) for i in (image, noised.image))
+    again = Reference.read(TableSource(ResidentTable(noised.image), "r"), judge.extractor, batch=50)
+    assert changed.sha256 != same.sha256 == again.sha256
+
+
+@pytest.fixture
+def no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def test_fewer_images_than_features_are_flagged(judge: Judge, noised: ResidentTable) -> None:
+    few = replace(judge, protocol=replace(judge.protocol, samples=64))
+    with pytest.warns(UserWarning, match="64 images cannot fill a covariance of 64 features"):
+        few.evaluate(TableSource(ResidentTable(noised.image[:64]), "few"))
+    reference = Reference.read(TableSource(ResidentTable(noised.image[:50]), "small"), judge.extractor)
+    with pytest.warns(UserWarning, match="reference small: 50 images"):
+        replace(judge, reference=reference)
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_enough_images_are_not_flagged(judge: Judge) -> None:
+    replace(judge, protocol=replace(judge.protocol, samples=65)).evaluate(NoiseSource(SPEC))

@@ -1,0 +1,155 @@
+import hashlib
+import os
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+import torch_fidelity
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torch_fidelity import feature_extractor_inceptionv3 as fidelity
+
+from genbench.core import ConfigError, ImageSpec
+from genbench.evaluation import Judge, Protocol, Reference
+from genbench.evaluation.sources import NpzSource
+from genbench.features import Inception
+from genbench.metrics import FrechetDistance, InceptionScore
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A state dict of Inception with random weights, and its sha256."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fidelity, "load_state_dict_from_url", lambda *args, **kwargs: {})
+        patch.setattr(fidelity.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
+        net = fidelity.FeatureExtractorInceptionV3("random", ["2048"])
+    generator = torch.Generator().manual_seed(0)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, generator=generator)
+    net.fc.weight *= 30.0  # predictions that differ enough for an inception score above one
+    path = tmp_path_factory.mktemp("inception") / "random.pth"
+    torch.save(net.state_dict(), path)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Bytes(Dataset[Tensor]):
+    def __init__(self, image: Tensor) -> None:
+        self.image = image
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.image[index]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*cannot fill a covariance of 2048")
+def test_fid_and_is_equal_torch_fidelitys_own(weights: tuple[Path, str], tmp_path: Path) -> None:
+    path, sha256 = weights
+    generator = torch.Generator().manual_seed(1)
+    samples = torch.randint(0, 256, (4, 3, 16, 16), generator=generator, dtype=torch.uint8)
+    samples[:, :, 4:12] //= torch.arange(1, 5, dtype=torch.uint8)[:, None, None, None]
+    real = samples // 4 + torch.arange(16, dtype=torch.uint8) * 8
+    theirs = torch_fidelity.calculate_metrics(
+        input1=Bytes(samples), input2=Bytes(real), fid=True, isc=True, isc_splits=2, cuda=False, cache=False,
+        feature_extractor_weights_path=path, save_cpu_ram=True, batch_size=4, verbose=False,
+    )  # fmt: skip
+    for name, image in (("samples", samples), ("real", real)):
+        np.savez(tmp_path / f"{name}.npz", images=image.permute(0, 2, 3, 1).numpy())
+    extractor = Inception(path, sha256=sha256)
+    reference = Reference.read(NpzSource(tmp_path / "real.npz"), extractor)
+    metrics = {"fd": FrechetDistance(), "is": InceptionScore(2)}
+    protocol = Protocol("t", samples=4, is_splits=2)
+    judge = Judge(ImageSpec(3, 16, 16), protocol, extractor, metrics, reference, batch=3)
+    ours = judge.evaluate(NpzSource(tmp_path / "samples.npz"))
+    assert ours["fd"] > 0.01
+    assert ours["fd"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-5)
+    assert ours["is"] > 1.004
+    assert ours["is"] == pytest.approx(theirs["inception_score_mean"], rel=1e-5)
+    # so near to one the score's excess is the sharper comparison
+    assert ours["is"] - 1.0 == pytest.approx(theirs["inception_score_mean"] - 1.0, rel=1e-3)
+
+
+def test_grey_is_repeated_to_rgb_and_other_weights_are_not_called_fid(weights: tuple[Path, str]) -> None:
+    path, sha256 = weights
+    extractor = Inception(path, sha256=sha256[:8])
+    grey = torch.randint(0, 256, (1, 1, 9, 9), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    out = extractor(grey)
+    assert out["features"].shape == (1, 2048)
+    assert out["logits"].shape == (1, 1008)
+    torch.testing.assert_close(out["features"], extractor(grey.repeat(1, 3, 1, 1))["features"], rtol=0, atol=0)
+    assert extractor.fingerprint == sha256
+    assert not extractor.classifies
+    assert extractor.frechet_name == f"FD (inception-{sha256[:8]})"
+
+
+class Malice:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.target),)
+
+
+def test_a_tampered_file_is_refused_before_it_can_run_code(tmp_path: Path) -> None:
+    target, path = tmp_path / "created", tmp_path / "weights-inception-2015-12-05-6726825d.pth"
+    torch.save({"Conv2d_1a_3x3": Malice(target)}, path)
+    with pytest.raises(ConfigError, match=r"has sha256 [0-9a-f]{64}, expected 6726825d"):
+        Inception(path)
+    assert not target.exists()
+    with pytest.raises(ConfigError, match="is not a state dict of Inception-v3"):
+        Inception(path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())  # trusted by mistake
+    assert not target.exists()
+    torch.load(path, weights_only=False)
+    assert target.exists(), "the file must be malicious for this test to mean anything"
+
+
+def test_a_flipped_bit_and_too_short_a_sum_are_refused(weights: tuple[Path, str], tmp_path: Path) -> None:
+    path, sha256 = weights
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "flipped.pth").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"flipped\.pth has sha256"):
+        Inception(tmp_path / "flipped.pth", sha256=sha256)
+    with pytest.raises(ConfigError, match="expected"):
+        Inception(path, sha256=sha256[:4])
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.pth"
+    torch.save(nn.Linear(2, 2).state_dict(), path)
+    with pytest.raises(ConfigError, match="is not a state dict of Inception-v3"):
+        Inception(path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_absent_weights_name_the_url_and_the_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match="cannot be read") as absent:
+        Inception(tmp_path / "absent.pth")
+    with pytest.raises(ConfigError, match=r"features\.download=true") as offline:
+        Inception()
+    for error in (absent, offline):
+        assert fidelity.URL_INCEPTION_V3 in str(error.value)
+        assert "features.weights" in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_a_download_is_tried_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def refuse(url: str, path: str, hash_prefix: str) -> None:
+        asked.append((url, hash_prefix))
+        raise URLError("no route to host")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(ConfigError):
+        Inception()
+    assert asked == []
+    with pytest.raises(ConfigError, match=r"no route to host.*features\.weights=FILE"):
+        Inception(download=True)
+    assert asked == [(fidelity.URL_INCEPTION_V3, "6726825d")]
