@@ -26,7 +26,7 @@ from genbench.core import RunError
 from genbench.core.files import write_atomically, write_json
 
 # what may differ between two trainings that are the same experiment
-NOT_IDENTITY = ("run_dir", "logger", "group", "tags", "protocol", "features", "hydra")
+NOT_IDENTITY = ("run_dir", "logger", "group", "tags", "protocol", "metric", "features")
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def test_help_of_every_command_shows_examples_and_choices(monkeypatch, capsys, n
     assert genbench(monkeypatch, name, "--help") == 0
     out = capsys.readouterr().out
     assert out.startswith(f"genbench {name}: ")
-    assert out.count(f"  genbench {name} ") == 2
+    assert out.count(f"  genbench {name} ") >= 2
     assert "model: dcgan, ddpm, pixel_gpt, vae\n" in out
 
 

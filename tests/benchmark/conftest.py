@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cell():
     """Makes one judged run; `fds` are its sampling repeats."""
 
@@ -41,7 +41,7 @@ def cell():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def control(cell):
     """Makes a control cell, which was never trained."""
 
@@ -55,7 +55,7 @@ def control(cell):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def failure():
     """A cell whose training came to nothing."""
     return {

@@ -29,7 +29,7 @@ def test_overlapping_intervals_are_not_distinguishable(cell):
         cell("pixel_gpt", "autoregressive", fds=(5.0, 7.0)),
         cell("vae", "vae", fds=(20.0, 21.0)),
     )
-    assert first.startswith("No single family wins on FD (digits): ddpm (diffusion) at 4.0 ± 1.4 and pixel_gpt")
+    assert first.startswith("No single family wins on FD (digits): ddpm (diffusion) at 4.00 ± 1.41 and pixel_gpt")
     assert "are not distinguishable" in first
     assert first.endswith("ahead of vae.")
     assert sum("of training" in sentence for sentence in rest) == 2  # what each of the two costs

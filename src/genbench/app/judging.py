@@ -52,7 +52,9 @@ def judge_run(run: Run, model: GenerativeModel, dataset: ImageDataset, judge: Ju
     """The result of a run under a judge's protocol, from its folder when it has been judged before."""
     path = run.result_path(judge.hash)
     if path.is_file():
-        return read_result(path)
+        kept = read_result(path)
+        if judge.metrics.keys() <= kept.keys():
+            return kept
     source = ModelSource(model, run.path.name)
     result = {**judge.evaluate(source), **bits_per_dim(model, dataset, judge.progress)}
     write_json(path, result)

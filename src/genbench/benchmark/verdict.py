@@ -23,7 +23,7 @@ def verdict(table: Table) -> list[str]:
             f"Only {_name(only)} was judged, so nothing is ranked: {_distance(table)} {_interval(only)}.",
         ]
     else:
-        opening = [*_ranking(table, families), *_cost(tied(families), families), *_caution(table, families)]
+        opening = [*_ranking(table, families), *_cost(tied(families), families), *_caution(families)]
     return [*opening, *_scale(table, families[0]), *_failures(table)]
 
 
@@ -63,7 +63,7 @@ def _ranking(table: Table, families: Sequence[Row]) -> list[str]:
     ]
 
 
-def _caution(table: Table, families: Sequence[Row]) -> list[str]:
+def _caution(families: Sequence[Row]) -> list[str]:
     spreads = {row["spread"] for row in families}
     if spreads == {"training seeds"}:
         return []
@@ -95,7 +95,7 @@ def _spent(row: Row, families: Sequence[Row], cost: Callable[[Row], float | None
     if own == least:
         return f"{duration(own)} {what} (the least)"
     ratio = own / least
-    return f"{duration(own)} {what} ({ratio:,.{decimals(ratio, 2)}f} times {_name(cheapest)})"
+    return f"{duration(own)} {what} ({ratio:,.{decimals(ratio, 2)}f} times {cheapest['model']})"
 
 
 def _scale(table: Table, first: Row) -> list[str]:

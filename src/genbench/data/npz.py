@@ -72,6 +72,7 @@ def read_npz(path: Path) -> ResidentTable:
     Raises:
         DataError: naming the file, and the key if it was opened.
     """
+    path = path.expanduser()
     if not path.is_file():
         raise DataError(f"{path} does not exist; give the path of an npz archive, such as data.train=images.npz")
     if not zipfile.is_zipfile(path):

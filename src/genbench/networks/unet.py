@@ -55,7 +55,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
         # times in [0,1] are spread to 0..1000, the range the frequencies were made for
-        e = F.silu(self.time(sinusoidal(t * 1000.0, self.pairs)) + embedding)
+        e = F.silu(self.time(sinusoidal(t * 1000.0, self.pairs).to(x.dtype)) + embedding)
         h = self.stem(x)
         skips = [h]
         for layer in self.down:

@@ -61,7 +61,8 @@ def distance_curves(pages: Styled, table: Table, over: str, name: str) -> str | 
         if over == "images":
             ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         _plain_log(ax, "y")
-        figure.legend(loc="outside upper left", ncols=4, handlelength=3)
+        longest = max(len(page.row["model"]) for page, *_ in drawn)
+        figure.legend(loc="outside upper left", ncols=max(1, min(4, 64 // (longest + 9))), handlelength=3)
         ends = ", ".join(f"{page.row['model']} ends at {number(float(fd[-1]))}" for page, _, _, fd in drawn)
         return to_svg(figure, name, f"{distance_name(table.features)} of probes against {label}: {ends}")
 

@@ -9,7 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 MARK = 5.0  # points from a marker's centre to its edge
-PLACES = (("left", 9, 3), ("right", -9, 3), ("left", 9, -10), ("right", -9, -10), ("center", 0, 11), ("center", 0, -18))
+PLACES = (
+    *(("left", 9, 3), ("right", -9, 3), ("left", 9, -10), ("right", -9, -10), ("center", 0, 11), ("center", 0, -18)),
+    *(("left", 9, 15), ("right", -9, 15), ("left", 9, -22), ("right", -9, -22), ("center", 0, 23), ("center", 0, -30)),
+)
 """Where a name may stand, best first: alignment and offset in points."""
 
 
@@ -22,11 +25,11 @@ def name_points(figure: Figure, ax: Axes, points: Sequence[tuple[str, float, flo
     for name, x, y in points:
         candidates = []
         for align, dx, dy in PLACES:
-            text = ax.annotate(name, (x, y), (dx, dy), textcoords="offset points", ha=align)
+            text = ax.annotate(name, (x, y), (dx, dy), textcoords="offset points", ha=align, fontsize=8)
             box = text.get_window_extent()
             text.remove()
             outside = not (ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1)
             candidates.append((sum(box.overlaps(other) for other in taken) + 10 * outside, (align, dx, dy), box))
         _, (align, dx, dy), box = min(candidates, key=lambda candidate: candidate[0])
-        ax.annotate(name, (x, y), (dx, dy), textcoords="offset points", ha=align)
+        ax.annotate(name, (x, y), (dx, dy), textcoords="offset points", ha=align, fontsize=8)
         taken.append(box)
