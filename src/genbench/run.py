@@ -25,13 +25,16 @@ from torch import Tensor
 from genbench.core import RunError
 from genbench.core.files import write_atomically, write_json
 
-# what may differ between two trainings that are the same experiment
-NOT_IDENTITY = ("run_dir", "logger", "group", "tags", "protocol", "metric", "features")
+# what may differ between two trainings that end in the same weights
+NOT_IDENTITY = ("name", "run_dir", "logger", "group", "tags", "protocol", "metric", "features")
+NOT_IDENTITY_OF_TRAINING = ("workers", "log_every", "checkpoint_every", "preview_every")
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides the weights."""
-    return {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    kept = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    training = kept.get("training") or {}
+    return kept | {"training": {k: v for k, v in training.items() if k not in NOT_IDENTITY_OF_TRAINING}}
 
 
 class Run:

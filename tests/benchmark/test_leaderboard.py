@@ -217,3 +217,11 @@ def test_bits_carry_their_kind_and_errors_are_cut(cell, failure):
     assert bits(ok) == "1.50 (vlb)"
     assert bits(failed) == "\N{EN DASH}"
     assert short_error(failed, 20) == "discriminator_loss…"
+
+
+def test_a_control_is_never_the_best_even_when_it_ties(cell, control):
+    real, ddpm, vae = aggregate([control("real", 0.5), cell(), cell("vae", "vae", accuracy=0.8)])
+    column = next(column for column in columns("digits") if column.title == "accuracy")
+    real["accuracy"] = ddpm["accuracy"]
+    best = column.best([real, ddpm, vae])
+    assert (column.is_best(ddpm, best), column.is_best(real, best)) == (True, False)

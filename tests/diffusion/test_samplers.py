@@ -83,9 +83,7 @@ def moments(sampler: DiffusionSampler, schedule: NoiseSchedule) -> tuple[float, 
 
 @pytest.mark.parametrize("schedule", [Linear(), Cosine()])
 @pytest.mark.parametrize("build", [lambda n: DDIM(n), lambda n: DDIM(n, eta=1.0), lambda n: DDPM(n)])
-def test_moments_of_a_gaussian_converge(
-    schedule: NoiseSchedule, build: Callable[[int], DiffusionSampler]
-) -> None:
+def test_moments_of_a_gaussian_converge(schedule: NoiseSchedule, build: Callable[[int], DiffusionSampler]) -> None:
     coarse, middle, fine = (moments(build(n), schedule) for n in (50, 200, 1000))
     assert fine == pytest.approx((MEAN, STD), abs=0.006)
     errors = [abs(std - STD) for _, std in (coarse, middle, fine)]
@@ -139,9 +137,7 @@ def test_ddpm_posterior_is_that_of_the_paper() -> None:
 
 @pytest.mark.parametrize("build", [lambda n: DDIM(n), lambda n: DDIM(n, eta=1.0), lambda n: DDPM(n)])
 @pytest.mark.parametrize("steps", [1, 20])
-def test_one_evaluation_a_step_and_single_precision_kept(
-    build: Callable[[int], DiffusionSampler], steps: int
-) -> None:
+def test_one_evaluation_a_step_and_single_precision_kept(build: Callable[[int], DiffusionSampler], steps: int) -> None:
     schedule, calls = Cosine(), 0
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:

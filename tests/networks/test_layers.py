@@ -18,9 +18,7 @@ def test_groups_divide_the_channels(channels: int, groups: int) -> None:
 def test_sinusoidal_is_cosine_and_sine_of_a_geometric_series() -> None:
     features = sinusoidal(torch.tensor([0.0, 3.0], dtype=torch.float64), pairs=4)
     angles = [3.0 * 10_000.0 ** (-i / 4) for i in range(4)]
-    expected = torch.tensor(
-        [[1.0] * 4 + [0.0] * 4, [math.cos(a) for a in angles] + [math.sin(a) for a in angles]]
-    )
+    expected = torch.tensor([[1.0] * 4 + [0.0] * 4, [math.cos(a) for a in angles] + [math.sin(a) for a in angles]])
     torch.testing.assert_close(features, expected)
 
 

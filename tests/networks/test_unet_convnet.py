@@ -55,11 +55,14 @@ def test_corner_reaches_the_opposite_corner() -> None:
     assert (unet(x, t, e) - before)[0, 0, 7, 7].abs() > 1e-6
 
 
-@pytest.mark.parametrize("build", [
-    lambda spec, c: UNet(spec, c, 1, 6, 2, 0.0),
-    lambda spec, c: Encoder(spec, c, 6, 5),
-    lambda spec, c: Decoder(spec, c, 6, 5, 1),
-])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda spec, c: UNet(spec, c, 1, 6, 2, 0.0),
+        lambda spec, c: Encoder(spec, c, 6, 5),
+        lambda spec, c: Decoder(spec, c, 6, 5, 1),
+    ],
+)
 def test_size_that_cannot_be_halved_is_refused(build) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match="at most 3 entries"):
         build(ImageSpec(1, 28, 28), (8, 8, 8, 8))

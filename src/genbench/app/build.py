@@ -51,8 +51,8 @@ def open_data(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
         DataError: data that cannot be read or differ from what the config says.
     """
     plain = resolve(config)
-    validate_config(plain)
     check_rules(plain)
+    validate_config(plain)
     dataset: ImageDataset = build(plain["data"])
     with open_dict(config):
         config.data.spec = {"_target_": "genbench.core.ImageSpec", **asdict(dataset.spec)}

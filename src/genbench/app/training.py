@@ -123,7 +123,7 @@ def _fit(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        _run_trainer(trainer, module, data, run)
+        _run_trainer(trainer, module, data, run, config["seed"])
     if trainer.is_global_zero:
         seconds = module.elapsed()
         run.finish(
@@ -137,7 +137,7 @@ def _fit(
         )
 
 
-def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataModule, run: Run) -> None:
+def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataModule, run: Run, seed: int) -> None:
     resuming = run.checkpoint.is_file()
     if resuming:
         images = _images_in(run.checkpoint)
@@ -146,6 +146,8 @@ def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataMod
     elif run.log.is_file():
         # an earlier attempt died before its first checkpoint
         JsonlLogger(run.log).append({"event": "resume", "images": -1})
+    # building judges and loggers may have drawn random numbers: training starts from the seed alone
+    pl.seed_everything(seed, workers=True, verbose=False)
     try:
         trainer.fit(module, data, ckpt_path=run.checkpoint if resuming else None, weights_only=True)
     except SystemExit:

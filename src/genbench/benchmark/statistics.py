@@ -70,4 +70,4 @@ def estimate(values: Sequence[Sequence[Any]]) -> Estimate:
 
 def distinguishable(a: float, a_std: float | None, b: float, b_std: float | None) -> bool:
     """Whether the intervals mean ± std of two models are disjoint; an unknown std counts as zero."""
-    return abs(a - b) >= 0 and a != b
+    return abs(a - b) >= (a_std or 0.0) + (b_std or 0.0) and a != b
