@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from conftest import Train
+
 from genbench.app.build import load_model
 from genbench.core import ConfigError, DataError, RunError, TrainingError
 from genbench.families import vae

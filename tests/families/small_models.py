@@ -1,0 +1,60 @@
+"""Small models of every family, with weights that make every branch count."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from genbench.core import Batch, GenerativeModel, ImageSpec, StreamNoise
+from genbench.core.pixels import from_levels
+from genbench.diffusion.objectives import Epsilon
+from genbench.diffusion.samplers import DDIM
+from genbench.diffusion.schedules import Cosine
+from genbench.families.autoregressive import PixelGPT, TokenSampler
+from genbench.families.diffusion import Diffusion
+from genbench.families.gan import DCGAN
+from genbench.families.vae import VAE
+
+Build = Callable[..., GenerativeModel]
+
+CHANNELS = {8: (8, 16), 28: (8, 8, 16), 32: (8, 8, 8, 16)}
+
+
+def _vae(spec: ImageSpec, conditional: bool, channels: Sequence[int]) -> VAE:
+    return VAE(spec, conditional, latent=4, channels=channels, embedding=6)
+
+
+def _dcgan(spec: ImageSpec, conditional: bool, channels: Sequence[int]) -> DCGAN:
+    return DCGAN(spec, conditional, latent=4, channels=channels, embedding=6)
+
+
+def _pixel_gpt(spec: ImageSpec, conditional: bool, channels: Sequence[int]) -> PixelGPT:
+    return PixelGPT(spec, TokenSampler(), conditional, width=8, layers=1, heads=2)
+
+
+def _ddpm(spec: ImageSpec, conditional: bool, channels: Sequence[int]) -> Diffusion:
+    return Diffusion(spec, Cosine(), Epsilon(), DDIM(steps=4), conditional, channels, blocks=1, embedding=8, heads=2)
+
+
+FAMILIES: dict[str, Build] = {"vae": _vae, "dcgan": _dcgan, "pixel_gpt": _pixel_gpt, "ddpm": _ddpm}
+
+
+def awake(model: GenerativeModel) -> GenerativeModel:
+    """The model with all weights drawn afresh and ready to sample: no branch is still at its zero start."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.2, generator=generator)
+    return model.eval()
+
+
+def fake_batch(spec: ImageSpec, size: int = 5, seed: int = 0) -> Batch:
+    """Random images at the data's own levels, with labels where the data has them."""
+    generator = torch.Generator().manual_seed(seed)
+    level = torch.randint(spec.levels, (size, *spec.shape), generator=generator)
+    label: Tensor | None = torch.arange(size) % spec.num_classes if spec.num_classes else None
+    return Batch(from_levels(level, spec.levels), label, None, torch.arange(size))
+
+
+def losses(model: GenerativeModel, batch: Batch) -> list[Tensor]:
+    """Every move's loss."""
+    return [step.loss(batch, StreamNoise(len(batch)))["loss"] for step in model.train_steps()]
