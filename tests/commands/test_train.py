@@ -27,18 +27,19 @@ def test_a_repeated_seed_gives_identical_weights_and_another_seed_does_not(model
     assert digest(once.weights) != digest(other.weights)
 
 
+def save_and_die(self: ResumeCheckpoint, trainer, module, save=ResumeCheckpoint.save) -> None:
+    """In the place of `ResumeCheckpoint.save`: the power goes right after the first checkpoint."""
+    save(self, trainer, module)
+    raise RuntimeError("pulled the plug")
+
+
 @pytest.mark.parametrize("model", FAMILIES)
 def test_interrupted_equals_uninterrupted(model: str, tiny: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     straight = tiny(model, folder="straight")
-    save = ResumeCheckpoint.save
-
-    def save_and_die(self, trainer, module) -> None:
-        save(self, trainer, module)
-        raise RuntimeError("pulled the plug")
-
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="plug"):
+    with monkeypatch.context() as patch:
         patch.setattr(ResumeCheckpoint, "save", save_and_die)
-        tiny(model, "training.checkpoint_every=300", folder="cut")
+        with pytest.raises(RuntimeError, match="plug"):
+            tiny(model, "training.checkpoint_every=300", folder="cut")
     # how often to save is no part of the experiment: the command may be resumed with another interval
     resumed = tiny(model, "training.checkpoint_every=200", folder="cut")
     assert digest(resumed.weights) == digest(straight.weights)
@@ -102,24 +103,22 @@ def test_a_loss_that_explodes_is_told_with_its_image_count_and_can_be_resumed_fr
         calls.append(1)
         return likelihood(*args, **kwargs) * (float("nan") if len(calls) == 8 else 1.0)
 
-    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="at 512 images seen"):
+    with monkeypatch.context() as patch:
         patch.setattr(vae, "discretised_logistic", spoiled)
-        tiny("vae", "training.checkpoint_every=128", folder="bad")
+        with pytest.raises(TrainingError, match="at 512 images seen"):
+            tiny("vae", "training.checkpoint_every=128", folder="bad")
     straight = tiny("vae", "training.checkpoint_every=128", folder="good")
     assert digest(tiny("vae", "training.checkpoint_every=128", folder="bad").weights) == digest(straight.weights)
 
 
-def test_a_damaged_checkpoint_is_named_and_nothing_is_lost(tiny: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    save = ResumeCheckpoint.save
-
-    def save_and_die(self, trainer, module) -> None:
-        save(self, trainer, module)
-        raise RuntimeError("pulled the plug")
-
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="plug"):
+def test_a_damaged_checkpoint_is_named_and_nothing_is_lost(
+    tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
         patch.setattr(ResumeCheckpoint, "save", save_and_die)
-        tiny("vae", "training.checkpoint_every=300")
-    path = next(Path(p) for p in [_checkpoint(tiny)])
+        with pytest.raises(RuntimeError, match="plug"):
+            tiny("vae", "training.checkpoint_every=300")
+    path = tmp_path / "run" / "checkpoint.ckpt"
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(RunError, match=r"cannot read the checkpoint .*delete it"):
@@ -127,12 +126,6 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_lost(tiny: Train, monkeypa
     assert path.read_bytes() == content[: len(content) // 2]
     path.unlink()
     assert tiny("vae", "training.checkpoint_every=300").finished
-
-
-def _checkpoint(tiny: Train) -> Path:
-    import inspect
-
-    return inspect.getclosurevars(tiny).nonlocals["tmp_path"] / "run" / "checkpoint.ckpt"
 
 
 def test_weights_of_another_model_are_refused(tiny: Train) -> None:

@@ -48,6 +48,7 @@ def check_rules(config: Mapping[str, Any]) -> None:
     if model is not None:
         _check_parts(config, model)
     _check_features(config)
+    _check_devices(config)
 
 
 def _check_parts(config: Mapping[str, Any], model: type) -> None:
@@ -75,6 +76,17 @@ def _check_features(config: Mapping[str, Any]) -> None:
     if features and spec and judged and built_by(features) is DomainClassifier:
         facts = {key: value for key, value in spec.items() if key != "_target_"}
         DomainClassifier(features.get("name", "digits"), features.get("weights")).check(ImageSpec(**facts))
+
+
+def _check_devices(config: Mapping[str, Any]) -> None:
+    """One device a training for now: several would need their noise, clocks and records kept apart."""
+    trainer = config.get("trainer") or {}
+    for key in ("devices", "num_nodes"):
+        if trainer.get(key, 1) != 1:
+            raise ConfigError(
+                f"trainer.{key}={trainer[key]}: a training runs on one device; use trainer.{key}=1, and -m to run "
+                "several trainings"
+            )
 
 
 def slots(model: type) -> dict[str, Slot]:

@@ -124,28 +124,19 @@ def _fit(
             use_distributed_sampler=False,
         )
         _run_trainer(trainer, module, data, run, config["seed"])
-    if trainer.is_global_zero:
-        seconds = module.elapsed()
-        run.finish(
-            module.averaged_state_dict(),
-            {
-                "images": module.images_seen,
-                "seconds": round(seconds, 3),
-                "images_per_second": round(module.images_seen / max(seconds, 1e-9), 1),
-                "params": sum(p.numel() for p in model.parameters() if p.requires_grad),
-            },
-        )
+    seconds = module.elapsed()
+    summary = {
+        "images": module.images_seen,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(module.images_seen / max(seconds, 1e-9), 1),
+        "params": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }
+    run.finish(module.averaged_state_dict(), summary)
 
 
 def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataModule, run: Run, seed: int) -> None:
     resuming = run.checkpoint.is_file()
-    if resuming:
-        images = _images_in(run.checkpoint)
-        log.warning("resuming %s at %d images", run.path, images)
-        JsonlLogger(run.log).append({"event": "resume", "images": images})
-    elif run.log.is_file():
-        # an earlier attempt died before its first checkpoint
-        JsonlLogger(run.log).append({"event": "resume", "images": -1})
+    _announce(run, resuming)
     # building judges and loggers may have drawn random numbers: training starts from the seed alone
     pl.seed_everything(seed, workers=True, verbose=False)
     try:
@@ -156,6 +147,16 @@ def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataMod
         # Lightning turns Ctrl-C into an exit with the signal ignored from then on
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from None
+
+
+def _announce(run: Run, resuming: bool) -> None:
+    if resuming:
+        images = _images_in(run.checkpoint)
+        log.warning("resuming %s at %d images", run.path, images)
+        JsonlLogger(run.log).append({"event": "resume", "images": images})
+    elif run.log.is_file():
+        # an earlier attempt died before its first checkpoint
+        JsonlLogger(run.log).append({"event": "resume", "images": -1})
 
 
 def _images_in(checkpoint: Path) -> int:
