@@ -40,7 +40,9 @@ def test_every_spelling_of_the_keys(save, key, label_key, dtype) -> None:
 def test_grey_images_with_and_without_a_channel(save, images) -> None:
     dataset = Npz(str(save(images=images)), str(save("test", images=images)))
     assert dataset.spec == ImageSpec(1, 6, 5)
-    assert torch.equal(dataset.table("train").take([3]).image, torch.from_numpy(GREY[3])[None, None])
+    taken = dataset.table("train").take([3])
+    assert torch.equal(taken.image, torch.from_numpy(GREY[3])[None, None])
+    assert taken.label is None
 
 
 @pytest.mark.parametrize("key", ["captions", "caption"])
@@ -101,9 +103,10 @@ def test_a_damaged_byte_is_an_error_or_harmless(save) -> None:
     assert damaged > 0.9 * len(content) / 29
 
 
-def test_pickled_objects_are_never_loaded(save) -> None:
-    path = save(images=COLOUR, captions=np.array(["a"] * 40, dtype=object))
-    with pytest.raises(DataError, match=r"set\.npz, key captions: .*allow_pickle=False"):
+@pytest.mark.parametrize("key", ["images", "labels", "captions"])
+def test_pickled_objects_are_never_loaded(save, key) -> None:
+    path = save(**{"images": COLOUR, key: np.array(["a"] * 40, dtype=object)})
+    with pytest.raises(DataError, match=rf"set\.npz, key {key}: .*allow_pickle=False"):
         Npz(str(path))
 
 
@@ -111,8 +114,10 @@ def test_other_files_are_refused(tmp_path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.npz does not exist"):
         Npz(str(tmp_path / "nowhere.npz"))
     np.save(tmp_path / "a.npy", GREY)
-    with pytest.raises(DataError, match="not an npz archive"):
-        Npz(str(tmp_path / "a.npy"))
+    (tmp_path / "a.txt").write_text("no zip at all")
+    for name in ("a.npy", "a.txt"):
+        with pytest.raises(DataError, match="not an npz archive"):
+            Npz(str(tmp_path / name))
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
         archive.writestr("images.npy", b"not an array")
     with pytest.raises(DataError, match=r"b\.npz, key images: (images are|cannot be read)"):

@@ -15,7 +15,7 @@ from genbench.benchmark.report import ModelPage
 from genbench.benchmark.rows import Row, aggregate, is_control
 from genbench.core import RunError
 from genbench.data.dataset import ImageDataset
-from genbench.evaluation.sources import NpzSource
+from genbench.data.npz import read_npz
 from genbench.run import Run
 from genbench.training.jsonl import read_log
 
@@ -143,6 +143,5 @@ def about(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _load(path: Path) -> Sheet:
-    source = NpzSource(path)
-    labels = None if source.labels is None else source.labels.numpy()
-    return source.image.permute(0, 2, 3, 1).numpy(), labels
+    table = read_npz(path)
+    return table.image.permute(0, 2, 3, 1).numpy(), None if table.label is None else table.label.numpy()

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,9 +26,52 @@ _CONVERTIBLE = ("1", "L", "P", "RGB")
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
+def is_image(name: str, suffixes: tuple[str, ...]) -> bool:
+    """Whether a file of this name is an image: by its suffix, in either case, unless it is hidden."""
+    return name.lower().endswith(suffixes) and not name.startswith(".")
+
+
+def find_images(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
+    """The image files at any depth below a folder, as sorted paths relative to it."""
+    paths = (
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if is_image(name, suffixes)
+    )
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
+
+
+def read_image(path: Path, prepare: Callable[[Image.Image], Image.Image]) -> Tensor:
+    """The pixels of one file after `prepare`, uint8 [channels, height, width].
+
+    Raises:
+        DataError: naming the file, if it cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            pixels = np.array(prepare(image))
+    except _UNREADABLE as error:
+        raise DataError(f"{path} cannot be read as an image ({error}); mend it or take it out") from error
+    return torch.from_numpy(pixels).reshape(*pixels.shape[:2], -1).permute(2, 0, 1).contiguous()
+
+
 @dataclass(frozen=True)
-class Decoder:
-    """Reads one file as uint8 [channels, height, width].
+class Decoder(ABC):
+    """How a file becomes pixels; the fields of a decoder count in the fingerprint of what it reads."""
+
+    @abstractmethod
+    def __call__(self, path: Path) -> Tensor:
+        """The file as uint8 [channels, height, width].
+
+        Raises:
+            DataError: naming the file and what is wrong with it.
+        """
+
+
+@dataclass(frozen=True)
+class FittingDecoder(Decoder):
+    """Reads a dataset's files with the chosen channels, and at the chosen size.
 
     With a `resize` filter (Pillow's, antialiased) the image, or with `crop="center"` its largest centred
     square, becomes `size` x `size`. With `resize="none"` pixels stay as stored, whole or their centred
@@ -48,17 +93,7 @@ class Decoder:
             )
 
     def __call__(self, path: Path) -> Tensor:
-        """The pixels of the file.
-
-        Raises:
-            DataError: naming the file and what is wrong with it.
-        """
-        try:
-            with Image.open(path) as image:
-                pixels = np.array(self._resized(self._cropped(self._converted(image, path), path)))
-        except _UNREADABLE as error:
-            raise DataError(f"{path} cannot be read as an image ({error}); mend it or take it out") from error
-        return torch.from_numpy(pixels).reshape(*pixels.shape[:2], self.channels).permute(2, 0, 1).contiguous()
+        return read_image(path, lambda image: self._resized(self._cropped(self._converted(image, path), path)))
 
     def _converted(self, image: Image.Image, path: Path) -> Image.Image:
         mode = "L" if self.channels == 1 else "RGB"

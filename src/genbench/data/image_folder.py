@@ -1,6 +1,5 @@
 """Folders of image files, with or without a folder per class."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 
 from genbench.core import DataError, ImageSpec
 from genbench.data.dataset import ImageDataset, Split
-from genbench.data.image_files import Crop, Decoder, Resize, StreamedTable
+from genbench.data.image_files import Crop, FittingDecoder, Resize, StreamedTable, find_images, is_image
 from genbench.data.images import ImageTable
 from genbench.data.split import in_test
 
@@ -37,8 +36,8 @@ class ImageFolder(ImageDataset):
 
     Each may hold one folder per class (labels follow the sorted names) or the files themselves (no labels).
     About `test_fraction` of the files are set aside where there is no `test` folder. Images that occupy at
-    most `resident_limit` bytes in memory are kept there, others are read as they are needed. `Decoder`
-    says what `size`, `resize`, `crop` and `channels` do.
+    most `resident_limit` bytes in memory are kept there, others are read as they are needed.
+    `FittingDecoder` says what `size`, `resize`, `crop` and `channels` do.
 
     Raises:
         DataError: no images, a file that cannot be used, or images unlike `spec`.
@@ -58,7 +57,7 @@ class ImageFolder(ImageDataset):
         resident_limit: int = 2**30,
     ) -> None:
         self._listings = list_splits(Path(root).expanduser(), test_fraction)
-        self._decoder = Decoder(channels, size, resize, crop)
+        self._decoder = FittingDecoder(channels, size, resize, crop)
         train = self._listings["train"]
         self._reference = train.folder / train.files[0]
         _, height, width = self._decoder(self._reference).shape
@@ -108,7 +107,7 @@ def list_images(folder: Path) -> Listing:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give one that holds images, such as data.root=FOLDER")
     entries = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    flat = [name for name in entries if _is_image(name) and not (folder / name).is_dir()]
+    flat = [name for name in entries if is_image(name, _SUFFIXES) and not (folder / name).is_dir()]
     classes = [name for name in entries if (folder / name).is_dir()]
     if flat and classes:
         raise DataError(
@@ -117,27 +116,14 @@ def list_images(folder: Path) -> Listing:
         )
     if flat:
         return Listing(folder, flat, [], [])
-    found = [(name, label) for label, each in enumerate(classes) for name in _below(folder, each)]
+    below = [find_images(folder / each, _SUFFIXES) for each in classes]
+    found = [(f"{classes[label]}/{name}", label) for label, names in enumerate(below) for name in names]
     if not found:
         raise DataError(f"{folder} has no images; expected files that end in {', '.join(_SUFFIXES)}")
     missing = set(range(len(classes))) - {label for _, label in found}
     if missing:
         raise DataError(f"{folder / classes[min(missing)]} has no images; remove this class folder or fill it")
     return Listing(folder, [name for name, _ in found], [label for _, label in found], classes)
-
-
-def _below(folder: Path, subfolder: str) -> list[str]:
-    paths = (
-        Path(parent, name)
-        for parent, _, names in os.walk(folder / subfolder, followlinks=True)
-        for name in names
-        if _is_image(name)
-    )
-    return sorted(path.relative_to(folder).as_posix() for path in paths)
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
 
 
 def _hashed_split(whole: Listing, fraction: float) -> dict[Split, Listing]:

@@ -14,7 +14,8 @@ from genbench.app.validate import validate_config
 from genbench.core import ConfigError
 from genbench.core.files import write_json
 from genbench.data.dataset import ImageDataset
-from genbench.evaluation.sources import FolderSource, ImageSource, NpzSource
+from genbench.data.samples import read_samples
+from genbench.evaluation.sources import TableSource
 from genbench.run import Run
 
 
@@ -47,8 +48,8 @@ def _of_samples(plain: dict[str, Any]) -> tuple[dict[str, Any], Path]:
     if plain["data"] is None:
         raise ConfigError("samples need something to be compared with: give data=..., such as data=digits")
     dataset: ImageDataset = build(plain["data"])
-    path = Path(plain["samples"])
-    source: ImageSource = NpzSource(path) if path.suffix == ".npz" else FolderSource(path)
+    path = Path(plain["samples"]).expanduser().absolute()
+    source = TableSource(read_samples(path, dataset.spec), str(path))
     judge = make_judge(dataset, plain, plain["batch_size"], device=pick_device(plain["device"]))
     result = {"name": plain["name"] or path.stem, "source": str(path), **judge.evaluate(source)}
     out = Path(plain["out"] or path.with_name(f"{path.stem}.{judge.hash}.json"))

@@ -1,0 +1,74 @@
+"""Every command of the README runs, small; the main one runs as it stands and reaches its bar."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = {
+    "train": ["budget.images=320", "logger=none"],
+    "sample": ["sampler.steps=3"],
+    "evaluate": ["protocol.samples=64"],
+    "benchmark": ["cell.logger=none", "+cell.budget=tiny", "+cell.protocol=quick", "+cell.training.preview_every=null"],
+}
+
+
+def commands(path: Path) -> list[str]:
+    """The lines of a document's shell blocks, without comments."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [re.sub(r"\s+#.*", "", line).strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def genbench(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "genbench", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.mark.slow
+def test_the_genbench_commands_run_in_the_order_they_are_written(tmp_path: Path) -> None:
+    ran = [shlex.split(line)[1:] for line in commands(ROOT / "README.md") if line.startswith("genbench ")]
+    assert {arguments[0] for arguments in ran} == {"train", "sample", "evaluate", "benchmark", "report", "list"}
+    for arguments in ran:
+        small = [] if "--help" in arguments else SMALL.get(arguments[0], [])
+        done = genbench([*arguments, *small], tmp_path)
+        assert done.returncode == 0, f"genbench {' '.join(arguments)}\n{done.stderr[-3000:]}"
+        assert done.stdout.strip(), arguments
+    assert (tmp_path / "runs/drawn.npz").is_file()
+    rows = json.loads((tmp_path / "runs/benchmarks/digits/leaderboard.json").read_text())
+    assert {row["family"] for row in rows} == {"vae", "gan", "autoregressive", "diffusion", "control"}
+    assert all(row["seeds"] == [1, 2] for row in rows if row["family"] != "control")
+
+
+def test_the_make_commands_are_targets() -> None:
+    for line in commands(ROOT / "README.md"):
+        if line.startswith("make "):
+            target = shlex.split(line)[1]
+            done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+
+
+def test_no_other_kind_of_command_is_promised() -> None:
+    kinds = {shlex.split(line)[0] for line in commands(ROOT / "README.md")}
+    assert kinds == {"make", "genbench"}
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(1800)
+def test_make_bench_reaches_the_bar(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    make = ["make", "bench", f"VENV={Path(sys.prefix)}", f"ARGS=out={tmp_path}"]
+    done = subprocess.run(make, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = {row["model"]: row for row in json.loads((tmp_path / "leaderboard.json").read_text())}
+    assert rows.keys() == {"vae", "dcgan", "pixel_gpt", "ddpm", "real", "noise"}
+    for model, accuracy in (("pixel_gpt", 0.90), ("ddpm", 0.90), ("vae", 0.80), ("dcgan", 0.80)):
+        assert rows[model]["accuracy"] >= accuracy, rows[model]
+        assert rows["real"]["fd"] < rows[model]["fd"] < 0.10 * rows["noise"]["fd"], rows[model]
+    assert "<svg" in (tmp_path / "report/index.html").read_text()
