@@ -1,21 +1,29 @@
 """Tiny real runs that the command tests share."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import functools
+import logging
+import sys
 
 import pytest
+from tiny_runs import TINY, Train
 
 from genbench.app.compose import compose
 from genbench.app.training import train
 from genbench.run import Run
 
-Train = Callable[..., Run]
 
-TINY = ("budget.images=640", "logger=none", "protocol=quick", "training.log_every=128")
+@pytest.fixture(autouse=True)
+def _process_state(monkeypatch: pytest.MonkeyPatch):
+    """Commands read the command line and configure logging as if the process were their own."""
+    monkeypatch.setattr(sys, "argv", ["genbench"])
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> Train:
+def tiny(tmp_path) -> Train:
     """Trains a tiny run: `tiny("vae", "seed=2", folder="x")`."""
 
     def make(model: str, *overrides: str, folder: str = "run") -> Run:
@@ -25,14 +33,12 @@ def tiny(tmp_path: Path) -> Train:
 
 
 @pytest.fixture(scope="session")
-def vae_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished VAE run that no test changes."""
-    folder = tmp_path_factory.mktemp("runs") / "vae"
-    return train(compose("train", ["model=vae", *TINY, f"run_dir={folder}"]))
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Train:
+    """A finished run of two batches that no test changes, trained once: `finished("vae", "seed=2")`."""
 
+    @functools.cache
+    def make(model: str, *overrides: str) -> Run:
+        folder = tmp_path_factory.mktemp("finished") / model
+        return train(compose("train", [f"model={model}", *TINY, "budget.images=128", *overrides, f"run_dir={folder}"]))
 
-def command(name: str, overrides: Sequence[str]) -> None:
-    """Runs a command's body as its Hydra application would."""
-    import importlib
-
-    importlib.import_module(f"genbench.app.commands.{name}").run(compose(name, overrides))
+    return make

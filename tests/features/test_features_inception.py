@@ -3,7 +3,6 @@ import os
 from pathlib import Path
 from urllib.error import URLError
 
-import numpy as np
 import pytest
 import torch
 import torch_fidelity
@@ -12,8 +11,9 @@ from torch.utils.data import Dataset
 from torch_fidelity import feature_extractor_inceptionv3 as fidelity
 
 from genbench.core import ConfigError, ImageSpec
+from genbench.data.images import ResidentTable
 from genbench.evaluation import Judge, Protocol, Reference
-from genbench.evaluation.sources import NpzSource
+from genbench.evaluation.sources import TableSource
 from genbench.features import Inception
 from genbench.metrics import FrechetDistance, InceptionScore
 
@@ -48,7 +48,7 @@ class Bytes(Dataset[Tensor]):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*cannot fill a covariance of 2048")
-def test_fid_and_is_equal_torch_fidelitys_own(weights: tuple[Path, str], tmp_path: Path) -> None:
+def test_fid_and_is_equal_torch_fidelitys_own(weights: tuple[Path, str]) -> None:
     path, sha256 = weights
     generator = torch.Generator().manual_seed(1)
     samples = torch.randint(0, 256, (4, 3, 16, 16), generator=generator, dtype=torch.uint8)
@@ -58,14 +58,12 @@ def test_fid_and_is_equal_torch_fidelitys_own(weights: tuple[Path, str], tmp_pat
         input1=Bytes(samples), input2=Bytes(real), fid=True, isc=True, isc_splits=2, cuda=False, cache=False,
         feature_extractor_weights_path=path, save_cpu_ram=True, batch_size=4, verbose=False,
     )  # fmt: skip
-    for name, image in (("samples", samples), ("real", real)):
-        np.savez(tmp_path / f"{name}.npz", images=image.permute(0, 2, 3, 1).numpy())
     extractor = Inception(path, sha256=sha256)
-    reference = Reference.read(NpzSource(tmp_path / "real.npz"), extractor)
+    reference = Reference.read(TableSource(ResidentTable(real), "real"), extractor)
     metrics = {"fd": FrechetDistance(), "is": InceptionScore(2)}
     protocol = Protocol("t", samples=4, is_splits=2)
     judge = Judge(ImageSpec(3, 16, 16), protocol, extractor, metrics, reference, batch=3)
-    ours = judge.evaluate(NpzSource(tmp_path / "samples.npz"))
+    ours = judge.evaluate(TableSource(ResidentTable(samples), "samples"))
     assert ours["fd"] > 0.01
     assert ours["fd"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-5)
     assert ours["is"] > 1.004

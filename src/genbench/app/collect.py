@@ -36,7 +36,7 @@ def find_runs(roots: Sequence[str | Path]) -> list[Run]:
     """
     runs = []
     for root in map(Path, roots):
-        found = sorted(path.parent for path in root.rglob("config.yaml"))
+        found = sorted(path.parent for path in root.rglob("manifest.json") if not path.parent.name.startswith("."))
         if not found:
             raise RunError(f"{root} holds no run folder: give a benchmark's folder, or folders of `genbench train`")
         runs += [Run.open(path) for path in found]

@@ -1,0 +1,29 @@
+"""How the command tests make runs: real ones, too short to be any good."""
+
+import hashlib
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from genbench.app.compose import compose
+from genbench.run import Run
+
+Train = Callable[..., Run]
+
+FAMILIES = ("vae", "dcgan", "pixel_gpt", "ddpm")
+TINY = ("budget.images=640", "logger=none", "protocol=quick", "training.log_every=128")
+
+
+def command(name: str, *overrides: str) -> None:
+    """Runs a command's body as its Hydra application would."""
+    importlib.import_module(f"genbench.app.commands.{name}").run(compose(name, overrides))
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def files(folder: Path) -> dict[str, tuple[str, int]]:
+    """Every file below a folder with its content's digest and its time of change; locks left out."""
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ".lock")
+    return {str(p.relative_to(folder)): (digest(p), p.stat().st_mtime_ns) for p in found}
