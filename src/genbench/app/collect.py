@@ -29,18 +29,19 @@ NOTHING: Sheet = (np.zeros((0, 1, 1, 1), np.uint8), None)
 
 
 def find_runs(roots: Sequence[str | Path]) -> list[Run]:
-    """Every run folder at or below the given folders, in the order of their paths.
+    """Every run folder at or below the given folders, once each, in the order of their paths.
 
     Raises:
         RunError: a folder that does not exist, or holds no run.
     """
-    runs = []
+    runs: dict[Path, Run] = {}
     for root in map(Path, roots):
         found = sorted(path.parent for path in root.rglob("manifest.json") if not path.parent.name.startswith("."))
         if not found:
             raise RunError(f"{root} holds no run folder: give a benchmark's folder, or folders of `genbench train`")
-        runs += [Run.open(path) for path in found]
-    return runs
+        for path in found:
+            runs.setdefault(path.resolve(), Run.open(path))
+    return list(runs.values())
 
 
 def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:

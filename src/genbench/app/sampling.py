@@ -27,6 +27,8 @@ def draw(
     """
     if classes is not None and not model.conditional:
         raise ConfigError("labels were asked for, but this run is unconditional: drop labels")
+    if classes is not None and not classes:
+        raise ConfigError("labels=[] names no class: give labels=[0,1], or leave it out for all of them")
     wrong = [label for label in classes or [] if label >= model.spec.num_classes]
     if wrong:
         raise ConfigError(f"labels={wrong} are not among the run's classes 0 to {model.spec.num_classes - 1}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,17 @@ class Cell:
 
 
 def cells(
-    models: Mapping[str, Mapping[str, Any]], seeds: Sequence[int], shared: Sequence[Mapping[str, Any]], folder: Path
+    models: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    folder: Path,
 ) -> list[Cell]:
     """Every model with every seed, the seeds of a model together.
 
-    `models` maps a row's name to what its trainings are given, `shared` is what all are given; of the same key
-    the model's own value counts, then that of the last in `shared`.
+    `models` maps a row's name to what its trainings are given; `before` and `after` are given to all. Of one key
+    the value in `after` counts, then the model's own, then that in `before`. A choice in `after` (`budget: tiny`)
+    also replaces what the others say inside its group (`budget.images`).
 
     Raises:
         ConfigError: no models, no seeds, or a seed twice.
@@ -36,14 +42,15 @@ def cells(
         raise ConfigError("a benchmark needs at least one entry in benchmark.models and one in benchmark.seeds")
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"benchmark.seeds={list(seeds)} names a seed twice: two equal runs are no two samples")
+    last = flatten(after)
     found = []
     for name, own in models.items():
-        given: dict[str, Any] = {}
-        for part in (*shared, own):
-            given |= flatten(part)
+        given = flatten(before) | flatten(own)
+        kept = {key: value for key, value in given.items() if not any(key.startswith(f"{choice}.") for choice in last)}
         for seed in seeds:
-            overrides = [f"{key}={written(value)}" for key, value in {**given, "name": name, "seed": seed}.items()]
-            found.append(Cell(name, seed, tuple(overrides), folder / f"{name}-s{seed}"))
+            overrides = {**kept, **last, "name": name, "seed": seed}
+            lines = tuple(f"{key}={written(value)}" for key, value in overrides.items())
+            found.append(Cell(name, seed, lines, folder / f"{name}-s{seed}"))
     return found
 
 
@@ -56,9 +63,11 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def written(value: Any) -> str:
-    """A value as Hydra's command line reads it."""
+    """A number, string, list or null as Hydra's command line reads it; strings always quoted, so they stay strings."""
     if isinstance(value, str):
-        return value if value.replace("_", "").replace("-", "").isalnum() else json.dumps(value)
+        # there a backslash escapes only a quote, and itself only right before one
+        escaped = re.sub(r'(\\*)("|\Z)', lambda match: 2 * match[1] + match[2].replace('"', r"\""), value)
+        return f'"{escaped}"'
     if isinstance(value, (list, tuple)):
         return f"[{','.join(map(written, value))}]"
-    return json.dumps(value)
+    return str(value) if isinstance(value, float) else json.dumps(value)

@@ -66,8 +66,6 @@ class PixelGPT(GenerativeModel):
         self.row = nn.Embedding(spec.height, width)
         self.column = nn.Embedding(spec.width, width)
         self.channel = nn.Embedding(spec.channels, width)
-        for table in (self.token, self.row, self.column, self.channel, self.label.table):
-            nn.init.normal_(table.weight, std=0.02)
         self.dropout = nn.Dropout(dropout)
         self.transformer = Transformer(width, layers, heads, spec.levels, dropout)
 

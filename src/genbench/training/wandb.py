@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +18,8 @@ class WandbLogger(Logger):
     """One W&B run per training, its x axis the images seen.
 
     The run's id is kept in the run folder, so that resuming continues it. If W&B cannot be reached, or fails
-    later, training says so once and goes on; the JSON-lines record is complete either way. `timeout` is in
-    seconds.
+    later, training says so once and goes on; the JSON-lines record is complete either way. `timeout` is how many
+    seconds it may take to start and to send what is left at the end; `wandb sync` sends what was left out.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class WandbLogger(Logger):
         import wandb  # here because it costs half a second
 
         kept = folder / "wandb_id"
-        identity = kept.read_text().strip() if kept.is_file() else uuid.uuid4().hex[:8]
+        identity = (kept.read_text().strip() if kept.is_file() else "") or uuid.uuid4().hex[:8]
         try:
             self._run = wandb.init(
                 project=self.project,
@@ -58,7 +59,14 @@ class WandbLogger(Logger):
                 group=group,
                 tags=list(tags),
                 config=dict(config),
-                settings=wandb.Settings(init_timeout=self.timeout, silent=True, console="off"),
+                settings=wandb.Settings(
+                    init_timeout=self.timeout,
+                    finish_timeout=self.timeout,
+                    # else a run that is still open would be handed out again, and two trainings end in one
+                    reinit="finish_previous",
+                    silent=True,
+                    console="off",
+                ),
             )
             self._run.define_metric("images")
             self._run.define_metric("*", step_metric="images")
@@ -70,42 +78,37 @@ class WandbLogger(Logger):
         """The config is given when the run starts."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self._log({**metrics, "images": step})
+        self._guard(lambda run: run.log({**metrics, "images": step}))
 
     def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
         """Logs pictures (PIL images) at an image count."""
-        if self._run is not None:
-            import wandb
+        import wandb
 
-            self._log({key: [wandb.Image(image) for image in images], "images": step})
+        self._guard(lambda run: run.log({key: [wandb.Image(image) for image in images], "images": step}))
 
     def summarise(self, numbers: Mapping[str, Any]) -> None:
         """Sets final numbers in the run's summary."""
-        if self._run is not None:
-            try:
-                self._run.summary.update(dict(numbers))
-            except Exception as error:  # as in `open`
-                self._give_up(error)
+        self._guard(lambda run: run.summary.update(dict(numbers)))
 
     def close(self) -> None:
         """Ends the W&B run; the next training of this process starts its own."""
-        if self._run is not None:
-            run, self._run = self._run, None
-            try:
-                run.finish()
-            except Exception as error:  # as in `open`
-                self._give_up(error)
+        self._guard(lambda run: run.finish())
+        self._run = None
 
-    def _log(self, values: Mapping[str, Any]) -> None:
+    def _guard(self, action: Callable[[Any], object]) -> None:
+        """Does something with the W&B run, while there is one."""
         if self._run is not None:
             try:
-                self._run.log(dict(values))
+                action(self._run)
             except Exception as error:  # as in `open`
                 self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        self._run = None
         log.warning(
             "W&B is not available (%s): training goes on without it; log.jsonl in the run folder has everything",
             str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
         )
+        run, self._run = self._run, None
+        if run is not None:
+            with suppress(Exception):  # a second failure would say nothing new
+                run.finish()

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from genbench.app.build import build, load_model, open_data, resolve
 from genbench.app.collect import CONTROLS, FAILURE, REAL, SHEET, choose_real
 from genbench.app.compose import compose
+from genbench.app.device import pick_device
 from genbench.app.judging import judge_run, make_judge, real_source
 from genbench.app.reporting import report
 from genbench.app.sampling import draw, save, write_sheet
 from genbench.app.training import train
 from genbench.app.validate import validate_config
 from genbench.benchmark.matrix import Cell, cells, written
-from genbench.core import GenbenchError, RunError
+from genbench.core import ConfigError, GenbenchError, RunError
 from genbench.core.files import write_json
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation import Judge
@@ -28,31 +31,56 @@ log = logging.getLogger(__name__)
 
 SHOWN = 100
 """Images per model in the report."""
+JUDGED_BY = ("data", "features", "protocol", "metric")
+"""What all cells must share, so that one judge can compare them."""
 
 
 def run(config: DictConfig) -> None:
     """Trains and judges every cell that is not done yet, then prints the table and writes the report.
 
     Raises:
+        GenbenchError: a mistake in any cell's config; nothing has been trained.
         RunError: cells failed; the others are done and the report is written.
     """
     plain = resolve(config)
     validate_config(plain, "benchmark")
     benchmark = plain["benchmark"]
     folder = Path(plain["out"] or Path("runs") / "benchmarks" / benchmark["name"])
-    shared = [{"group": benchmark["name"]}, benchmark["cell"], plain["cell"]]
-    todo = cells(benchmark["models"], benchmark["seeds"], shared, folder / "cells")
+    shared = {"group": benchmark["name"], **benchmark["cell"]}
+    todo = cells(benchmark["models"], benchmark["seeds"], shared, plain["cell"], folder / "cells")
     configs = [compose("train", [*cell.overrides, f"run_dir={written(str(cell.folder))}"]) for cell in todo]
-    for each in configs:  # a mistake in the last cell should show before the first is trained
-        build(open_data(each)[1]["model"])
+    _check(todo, configs)
     dataset, first = open_data(configs[0])
-    judge = make_judge(dataset, first)
+    device = pick_device("cpu" if first["trainer"]["accelerator"] == "cpu" else "auto")
+    judge = make_judge(dataset, first, device=device)
     _controls(folder, dataset, judge)
-    failed = [cell for cell, each in zip(todo, configs, strict=True) if not _done(cell, each, judge, len(todo))]
+    failed = [cell for cell, each in zip(todo, configs, strict=True) if not _done(cell, each, dataset, judge, device)]
     report([folder], folder, f"{benchmark['name']}: {len(benchmark['models'])} models, {len(benchmark['seeds'])} seeds")
     if failed:
         names = ", ".join(cell.folder.name for cell in failed)
         raise RunError(f"{len(failed)} of {len(todo)} cells failed ({names}): mend the cause and run the command again")
+
+
+def _check(todo: Sequence[Cell], configs: Sequence[DictConfig]) -> None:
+    """Finds the mistakes of every cell before the first is trained, each told with its cell."""
+    yardstick: dict[str, Any] = {}
+    for cell, config in zip(todo, configs, strict=True):
+        try:
+            _, plain = open_data(config)
+            build(plain["model"])
+            build(plain["lr_scheduler"])
+            # whether training mirrors the images changes nothing they are compared with
+            judged = plain | {"data": {key: value for key, value in plain["data"].items() if key != "flip"}}
+            for key in JUDGED_BY:
+                if judged[key] != yardstick.setdefault(key, judged[key]):
+                    raise ConfigError(
+                        f"another {key} than {todo[0].model} has: a benchmark compares on one; give it to all in "
+                        "benchmark.cell, or make a benchmark of its own"
+                    )
+            if cell.folder.is_dir() and any(cell.folder.iterdir()):
+                Run.open(cell.folder).require_same(plain)
+        except GenbenchError as error:
+            raise type(error)(f"cell {cell.folder.name}: {error}") from error
 
 
 def _controls(folder: Path, dataset: ImageDataset, judge: Judge) -> None:
@@ -64,13 +92,12 @@ def _controls(folder: Path, dataset: ImageDataset, judge: Judge) -> None:
         save(folder / REAL, images.image, images.label)
 
 
-def _done(cell: Cell, config: DictConfig, judge: Judge, total: int) -> bool:
+def _done(cell: Cell, config: DictConfig, dataset: ImageDataset, judge: Judge, device: torch.device) -> bool:
     """Trains and judges a cell; a failure is written down and does not stop the others."""
     failure = cell.folder / FAILURE
 
     def judge_finished(run: Run) -> dict[str, Any]:
-        dataset, _ = open_data(config)
-        model = load_model(run)
+        model = load_model(run).to(device)
         result = judge_run(run, model, dataset, judge)
         if not (run.samples / SHEET).is_file():
             images, label = draw(model, SHOWN)

@@ -35,6 +35,11 @@ def _of_run(plain: dict[str, Any]) -> tuple[dict[str, Any], Path]:
     device = pick_device(plain["device"])
     model = load_model(source).to(device)
     dataset = build(plain["data"]) if plain["data"] is not None else open_data(source.config)[0]
+    if dataset.spec.shape != model.spec.shape:
+        raise ConfigError(
+            f"{source.path} makes images of shape {model.spec.shape}, but those of {dataset.name} are "
+            f"{dataset.spec.shape} (channels, height, width): drop data, or name data of the run's shape"
+        )
     judge = make_judge(dataset, plain, plain["batch_size"], device=device)
     result = judge_run(source, model, dataset, judge)
     path = source.result_path(judge.hash)
@@ -51,8 +56,9 @@ def _of_samples(plain: dict[str, Any]) -> tuple[dict[str, Any], Path]:
     path = Path(plain["samples"]).expanduser().absolute()
     source = TableSource(read_samples(path, dataset.spec), str(path))
     judge = make_judge(dataset, plain, plain["batch_size"], device=pick_device(plain["device"]))
-    result = {"name": plain["name"] or path.stem, "source": str(path), **judge.evaluate(source)}
-    out = Path(plain["out"] or path.with_name(f"{path.stem}.{judge.hash}.json"))
+    stem = path.name if path.is_dir() else path.stem
+    result = {"name": plain["name"] or stem, "source": str(path), **judge.evaluate(source)}
+    out = Path(plain["out"] or path.with_name(f"{stem}.{judge.hash}.json"))
     write_json(out, result)
     return result, out
 

@@ -21,10 +21,11 @@ def run(config: DictConfig) -> None:
     source = Run.open(plain["run"])
     model = load_model(source, plain["sampler"]).to(pick_device(plain["device"]))
     images, label = draw(model, plain["n"], plain["seed"], plain["labels"], plain["batch_size"])
-    stem = Path(plain["out"] or source.samples / name(plain))
-    save(stem.with_suffix(".npz"), images, label)
-    write_sheet(stem.with_suffix(".png"), images)
-    print(f"{plain['n']} images: {stem.with_suffix('.npz')} and {stem.with_suffix('.png')}")
+    stem = str(plain["out"] or source.samples / name(plain)).removesuffix(".npz").removesuffix(".png")
+    archive, sheet = Path(f"{stem}.npz"), Path(f"{stem}.png")
+    save(archive, images, label)
+    write_sheet(sheet, images)
+    print(f"{plain['n']} images: {archive} and {sheet}")
 
 
 def name(config: dict[str, Any]) -> str:
