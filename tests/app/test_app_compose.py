@@ -89,7 +89,7 @@ def test_an_experiment_beats_the_recipe_and_yields_to_the_command_line(monkeypat
     monkeypatch.setattr("sys.argv", ["genbench", "--config-dir", str(tmp_path)])
     config = composed("experiment=try", "seed=8")
     assert (config["name"], config["seed"], config["model"]["latent"]) == ("tried", 8, 5)
-    assert config["optimizer"]["betas"] == [0.5, 0.99]
+    assert config["optimizer"]["betas"] == [0.0, 0.99]
 
 
 def test_unknown_choice_and_key_are_config_errors():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -11,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from genbench.core import ConfigError
+from genbench.core.files import write_atomically
 from genbench.core.grid import image_grid
 from genbench.training.module import TrainingModule
 
@@ -26,7 +28,7 @@ class ImageLogger(Protocol):
 
 
 class Preview(pl.Callback):
-    """Every `every` images, with averaged weights and off the clock: a sheet of samples and the judge's numbers.
+    """At every multiple of `every` images, averaged weights, off the clock: a sheet of samples and the judge's numbers.
 
     `look` may not touch the global random stream, so that a run with previews equals one without.
     """
@@ -45,11 +47,11 @@ class Preview(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(module, TrainingModule)
-        done = module.images_seen >= module.images
-        if module.images_seen - self._last >= self.every or done:
-            self._last = module.images_seen
-            if trainer.is_global_zero:
-                self.show(trainer, module)
+        # multiples, not distances: a resumed training looks at the same image counts as an undisturbed one
+        due = module.images_seen // self.every > self._last // self.every or module.images_seen >= module.images
+        self._last = module.images_seen
+        if due and trainer.is_global_zero:
+            self.show(trainer, module)
 
     def show(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """Draws, judges and logs."""
@@ -68,5 +70,6 @@ class Preview(pl.Callback):
                     logger.log_image("samples", [sheet], step=module.images_seen)
 
     def _save(self, sheet: Image.Image, images: int) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        sheet.save(self.folder / f"{images:010d}.png")
+        content = io.BytesIO()
+        sheet.save(content, format="PNG")
+        write_atomically(self.folder / f"{images:010d}.png", content.getvalue())

@@ -1,0 +1,84 @@
+"""A training that is killed and interrupted for real, as processes of their own."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tiny_runs import Train, digest
+
+from genbench.run import Run
+from genbench.training.jsonl import read_log
+
+LONG = ("budget.batch_size=16", "training.preview_every=320", "sampler.steps=4")
+"""Forty steps, so that a signal finds the training at work."""
+DEADLINE = 240.0
+
+
+def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
+    arguments = ["train", "model=ddpm", "budget.images=640", "protocol=quick", "training.log_every=128", *LONG]
+    command = [sys.executable, "-m", "genbench", *arguments, "training.checkpoint_every=96", *overrides]
+    return subprocess.Popen(
+        [*command, f"run_dir={folder}"], cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def signal_after_a_checkpoint(process: subprocess.Popen[str], run: Run, number: int) -> None:
+    """Sends a signal as soon as the process has written a checkpoint."""
+    before = changed(run.checkpoint)
+    give_up = time.monotonic() + DEADLINE
+    while changed(run.checkpoint) == before:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < give_up
+        time.sleep(0.002)
+    process.send_signal(number)
+
+
+def changed(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.is_file() else None
+
+
+def resumes(run: Run) -> Sequence[str]:
+    return [line for line in run.log.read_text().splitlines() if '"event": "resume"' in line]
+
+
+@pytest.mark.slow
+def test_killed_then_interrupted_then_left_alone_equals_undisturbed(tiny: Train, tmp_path: Path) -> None:
+    straight = tiny("ddpm", *LONG, folder="straight")
+    run = Run(tmp_path / "hunted")
+
+    killed = start(run.path)
+    signal_after_a_checkpoint(killed, run, signal.SIGKILL)
+    assert killed.wait(DEADLINE) == -signal.SIGKILL
+    assert not run.finished
+
+    interrupted = start(run.path)
+    signal_after_a_checkpoint(interrupted, run, signal.SIGINT)
+    _, err = interrupted.communicate(timeout=DEADLINE)
+    assert interrupted.returncode == 130
+    assert err.rstrip().endswith("interrupted")
+    assert "Traceback" not in err
+    assert not run.finished
+    assert len(resumes(run)) == 1
+
+    left_alone = start(run.path)
+    out, err = left_alone.communicate(timeout=DEADLINE)
+    assert left_alone.returncode == 0, err
+    assert f"{run.path}: 640 images" in out
+    assert digest(run.weights) == digest(straight.weights)
+    assert len(resumes(run)) == 2
+    assert not run.checkpoint.exists()
+
+    # the record reads as if nothing had happened, but for the time it took
+    assert [without_clock(r) for r in read_log(run.log) if "fd" in r] == [
+        without_clock(r) for r in read_log(straight.log) if "fd" in r
+    ]
+    assert sorted(p.name for p in run.samples.iterdir()) == sorted(p.name for p in straight.samples.iterdir())
+    assert len(list(run.path.glob("wandb/offline-run-*"))) == 3
+
+
+def without_clock(record: dict[str, float]) -> dict[str, float]:
+    return {key: value for key, value in record.items() if key not in ("time", "seconds")}
