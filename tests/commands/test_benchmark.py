@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tiny_runs import command, digest, files
 
 from genbench.app.commands import benchmark
+from genbench.app.paths import conf_dir
 from genbench.benchmark.leaderboard import read_leaderboard
 from genbench.benchmark.rows import ROW_KEYS
 from genbench.core import ConfigError, GenbenchError, RunError
@@ -282,6 +283,16 @@ def test_a_mistake_in_the_last_model_is_told_before_the_first_is_trained(
     with pytest.raises(GenbenchError, match=message):
         tiny_benchmark(tmp_path / "b", override)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "benchmark").glob("*.yaml")))
+def test_a_shipped_benchmark_has_no_mistakes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*args: object, **kwargs: object) -> None:
+        raise InterruptedError("every cell was found to be free of mistakes")
+
+    monkeypatch.setattr(benchmark, "make_judge", stop)
+    with pytest.raises(InterruptedError):
+        command("benchmark", f"benchmark={name}", f"out={tmp_path / 'b'}")
 
 
 def test_one_model_may_mirror_its_images_which_changes_no_reference(tiny_benchmark: Benchmark, tmp_path: Path) -> None:

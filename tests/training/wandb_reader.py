@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -40,7 +41,16 @@ class OfflineRun:
 
 def read_offline_runs(folder: Path) -> list[OfflineRun]:
     """The segments that trainings in a run folder have left, in the order they were written."""
-    return [read_offline_run(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
+    return [read_ended(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
+
+
+def read_ended(path: Path, patience: float = 20.0) -> OfflineRun:
+    """A segment that was ended; W&B's own process writes the rest of the file just after `finish` has returned."""
+    deadline = time.monotonic() + patience
+    while (run := read_offline_run(path)).exit_code is None:
+        assert time.monotonic() < deadline, f"{path} has no end"
+        time.sleep(0.01)
+    return run
 
 
 def read_offline_run(path: Path) -> OfflineRun:
@@ -77,6 +87,8 @@ def chunks(content: bytes) -> Iterator[bytes]:
             continue
         checksum, length, kind = HEADER.unpack_from(content, position)
         start, position = position + HEADER.size, position + HEADER.size + length
+        if position > len(content):  # still being written
+            return
         record += content[start:position]
         assert zlib.crc32(bytes([kind]) + content[start:position]) == checksum
         if kind in (WHOLE, LAST):

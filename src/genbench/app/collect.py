@@ -13,6 +13,7 @@ import numpy.typing as npt
 from genbench.app.judging import read_result
 from genbench.benchmark.report import ModelPage
 from genbench.benchmark.rows import Row, aggregate, is_control
+from genbench.benchmark.tables import ranked
 from genbench.core import RunError
 from genbench.data.dataset import ImageDataset
 from genbench.data.npz import read_npz
@@ -91,9 +92,9 @@ def controls(roots: Sequence[str | Path]) -> list[dict[str, Any]]:
 
 
 def pages(rows: Sequence[Row]) -> list[ModelPage]:
-    """What can be shown of each row: the first run's samples and training record."""
+    """What can be shown of each row, best first: the first run's samples and training record."""
     shown = []
-    for row in rows:
+    for row in ranked(rows):
         if is_control(row) or row["run"] is None:
             continue
         run = Run.open(row["run"])

@@ -41,6 +41,7 @@ class Diffusion(GenerativeModel):
                 f"sampler.guidance={sampler.guidance:g} needs a conditional model trained with label dropout: "
                 "use model.conditional=true model.label_dropout=0.1, or sampler.guidance=1"
             )
+        schedule.grid(sampler.steps)  # refuses more steps than the schedule has
         self.schedule, self.objective, self.sampler = schedule, objective, sampler
         self.label_dropout = label_dropout
         self.label = LabelEmbedding(spec, conditional, embedding, nullable=label_dropout > 0.0)

@@ -55,7 +55,8 @@ def run(config: DictConfig) -> None:
     judge = make_judge(dataset, first, device=device)
     _controls(folder, dataset, judge)
     failed = [cell for cell, each in zip(todo, configs, strict=True) if not _done(cell, each, dataset, judge, device)]
-    report([folder], folder, f"{benchmark['name']}: {len(benchmark['models'])} models, {len(benchmark['seeds'])} seeds")
+    seeds = ", ".join(map(str, benchmark["seeds"]))
+    report([folder], folder, f"{benchmark['name']}: {len(benchmark['models'])} models, training seeds {seeds}")
     if failed:
         names = ", ".join(cell.folder.name for cell in failed)
         raise RunError(f"{len(failed)} of {len(todo)} cells failed ({names}): mend the cause and run the command again")

@@ -1,4 +1,4 @@
-"""A training that is killed and interrupted for real, as processes of their own."""
+"""A training that is killed, interrupted or out of disk space goes on as if nothing had happened."""
 
 import signal
 import subprocess
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_runs import Train, digest
 
+from genbench.core import RunError, files
 from genbench.run import Run
 from genbench.training.jsonl import read_log
 
@@ -78,6 +79,27 @@ def test_killed_then_interrupted_then_left_alone_equals_undisturbed(tiny: Train,
     ]
     assert sorted(p.name for p in run.samples.iterdir()) == sorted(p.name for p in straight.samples.iterdir())
     assert len(list(run.path.glob("wandb/offline-run-*"))) == 3
+
+
+def test_a_disk_that_fills_up_while_previewing_is_told_and_the_training_resumed(
+    tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, run = ("training.preview_every=320", "training.checkpoint_every=128"), Run(tmp_path / "full")
+    fsync = files.os.fsync
+
+    def full(descriptor: int) -> None:
+        if run.samples.exists():
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", full)
+        with pytest.raises(RunError, match=r"cannot write .*0000000320\.png: No space left on device"):
+            tiny("vae", *options, folder="full")
+    assert list(run.samples.iterdir()) == []
+    assert run.checkpoint.is_file()
+    assert digest(tiny("vae", *options, folder="full").weights) == digest(tiny("vae", folder="straight").weights)
+    assert {path.name for path in run.samples.iterdir()} == {"0000000320.png", "0000000640.png"}
 
 
 def without_clock(record: dict[str, float]) -> dict[str, float]:
