@@ -12,6 +12,7 @@ results/HASH.json    judgements, one file per protocol
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -37,6 +38,12 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept | {"training": {k: v for k, v in training.items() if k not in NOT_IDENTITY_OF_TRAINING}}
 
 
+def recipe_hash(config: Mapping[str, Any]) -> str:
+    """Eight hex digits of everything that decides the weights except the seed."""
+    recipe = {key: value for key, value in identity(config).items() if key != "seed"}
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
 class Run:
     """A run folder that exists."""
 
@@ -54,9 +61,12 @@ class Run:
         Raises:
             RunError: the folder holds another experiment or something else, or cannot be written.
         """
+        if path.is_file():
+            raise RunError(f"{path} is a file: choose another run_dir")
         if path.exists() and any(path.iterdir()):
             run = cls.open(path)
             run.require_same(config)
+            run.require_same_data(manifest)
             return run
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,10 +152,29 @@ class Run:
                 f"{' and more' if len(differing) > 5 else ''}: choose another run_dir"
             )
 
+    def require_same_data(self, manifest: Mapping[str, Any]) -> None:
+        """Checks that the training images are those the run was made of.
+
+        Raises:
+            RunError: they have changed since.
+        """
+        there, here = self.manifest.get("data"), manifest.get("data")
+        if there != here:
+            raise RunError(
+                f"the training images have changed since {self.path} was made (data {there} there, {here} here): "
+                "restore them, or choose another run_dir"
+            )
+
     def finish(self, weights: Mapping[str, Tensor], summary: Mapping[str, Any]) -> None:
-        """Writes the judged weights and, last, the summary that marks the run as finished."""
+        """Writes the judged weights and, last, the summary that marks the run as finished.
+
+        What an earlier training in this folder was judged by goes: new weights never stand beside old numbers.
+        """
         from safetensors.torch import save
 
+        shutil.rmtree(self.path / "results", ignore_errors=True)
+        for stale in self.samples.glob("final.*"):
+            stale.unlink()
         write_atomically(self.weights, save({name: value.contiguous() for name, value in weights.items()}))
         write_json(self.path / "training.json", dict(summary))
         self.checkpoint.unlink(missing_ok=True)

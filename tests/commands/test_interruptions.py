@@ -65,10 +65,7 @@ def test_killed_then_interrupted_then_left_alone_equals_undisturbed(tiny: Train,
     assert not run.finished
     assert len(resumes(run)) == 1
 
-    left_alone = start(run.path)
-    out, err = left_alone.communicate(timeout=DEADLINE)
-    assert left_alone.returncode == 0, err
-    assert f"{run.path}: 640 images" in out
+    tiny("ddpm", *LONG, folder="hunted")
     assert digest(run.weights) == digest(straight.weights)
     assert len(resumes(run)) == 2
     assert not run.checkpoint.exists()
@@ -78,7 +75,7 @@ def test_killed_then_interrupted_then_left_alone_equals_undisturbed(tiny: Train,
         without_clock(r) for r in read_log(straight.log) if "fd" in r
     ]
     assert sorted(p.name for p in run.samples.iterdir()) == sorted(p.name for p in straight.samples.iterdir())
-    assert len(list(run.path.glob("wandb/offline-run-*"))) == 3
+    assert len(list(run.path.glob("wandb/offline-run-*"))) == 2
 
 
 def test_a_disk_that_fills_up_while_previewing_is_told_and_the_training_resumed(

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from genbench.app.rules import check_rules
 from genbench.app.validate import validate_config
-from genbench.core import GenbenchError, GenerativeModel, RunError
+from genbench.core import ConfigError, GenbenchError, GenerativeModel, RunError
 from genbench.data.dataset import ImageDataset
 from genbench.run import Run
 
@@ -23,17 +23,17 @@ def build(node: Any) -> Any:
     """What a config node describes.
 
     Raises:
-        GenbenchError: the constructor's own, without Hydra's wrapping.
+        GenbenchError: the constructor's own, without Hydra's wrapping; a ConfigError for any other failure.
     """
     try:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, GenbenchError):
-                raise cause from None
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, GenbenchError):
             cause = cause.__cause__
-        raise
+        if isinstance(cause, GenbenchError):
+            raise cause from None
+        raise ConfigError(f"{node['_target_']} cannot be built from its config: {cause}") from error
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from genbench.app.build import resolve
 from genbench.app.judging import read_result
 from genbench.benchmark.report import ModelPage
 from genbench.benchmark.rows import Row, aggregate, is_control
@@ -17,7 +18,7 @@ from genbench.benchmark.tables import ranked
 from genbench.core import RunError
 from genbench.data.dataset import ImageDataset
 from genbench.data.npz import read_npz
-from genbench.run import Run
+from genbench.run import Run, recipe_hash
 from genbench.training.jsonl import read_log
 
 SHEET = "final.npz"
@@ -56,6 +57,7 @@ def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:
             "data": run.manifest["data"]["name"],
             "seed": config.seed,
             "images": config.budget.images,
+            "recipe": recipe_hash(resolve(config)),
             "run": str(run.path),
         }
         if run.finished:

@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from genbench.app.build import build
-from genbench.core import GenerativeModel, HasLikelihood, RunError, SeededNoise
+from genbench.core import ConfigError, GenerativeModel, HasLikelihood, RunError, SeededNoise
 from genbench.core.batch import Batch
 from genbench.core.files import write_json
 from genbench.core.pixels import to_float
@@ -37,6 +37,11 @@ def make_judge(
     extractor = build(config["features"]).to(device)
     extractor.check(dataset.spec)
     rules: Protocol = build({**config["protocol"], **protocol})
+    splits = (config["metric"].get("is") or {}).get("splits", rules.is_splits)
+    if splits != rules.is_splits:
+        raise ConfigError(
+            f"metric.is.splits={splits} is not what the protocol's hash says: set protocol.is_splits={splits}"
+        )
     split = TableSource(dataset.table(rules.reference), f"{dataset.name} {rules.reference}")
     reference = Reference.read(split, extractor, batch, progress)
     return Judge(dataset.spec, rules, extractor, build(config["metric"]), reference, batch, progress)
@@ -51,12 +56,13 @@ def real_source(dataset: ImageDataset, judge: Judge) -> TableSource:
 def judge_run(run: Run, model: GenerativeModel, dataset: ImageDataset, judge: Judge) -> dict[str, Any]:
     """The result of a run under a judge's protocol, from its folder when it has been judged before."""
     path = run.result_path(judge.hash)
-    if path.is_file():
-        kept = read_result(path)
-        if judge.metrics.keys() <= kept.keys():
-            return kept
+    kept = read_result(path) if path.is_file() else {}
+    if kept and judge.metrics.keys() <= kept.keys():
+        return kept
+    # the first draw of a process pays for what later ones find ready: it is made off the clock
+    ModelSource(model, "warm-up").draw(0, range(min(judge.batch, judge.protocol.samples)))
     source = ModelSource(model, run.path.name)
-    result = {**judge.evaluate(source), **bits_per_dim(model, dataset, judge.progress)}
+    result = {**kept, **judge.evaluate(source), **bits_per_dim(model, dataset, judge.progress)}
     write_json(path, result)
     return result
 

@@ -49,6 +49,7 @@ def check_rules(config: Mapping[str, Any]) -> None:
         _check_parts(config, model)
     _check_features(config)
     _check_devices(config)
+    _check_trainer(config)
 
 
 def _check_parts(config: Mapping[str, Any], model: type) -> None:
@@ -82,11 +83,23 @@ def _check_devices(config: Mapping[str, Any]) -> None:
     """One device a training for now: several would need their noise, clocks and records kept apart."""
     trainer = config.get("trainer") or {}
     for key in ("devices", "num_nodes"):
-        if trainer.get(key, 1) != 1:
+        value = trainer.get(key, 1)
+        if value != 1 and not (isinstance(value, list) and len(value) == 1):
             raise ConfigError(
                 f"trainer.{key}={trainer[key]}: a training runs on one device; use trainer.{key}=1, and -m to run "
                 "several trainings"
             )
+
+
+def _check_trainer(config: Mapping[str, Any]) -> None:
+    """The budget alone says how long a training is, and its numbers are 32 bits or mixed with bfloat16."""
+    trainer = config.get("trainer") or {}
+    for key in ("max_epochs", "max_steps", "max_time", "limit_train_batches", "overfit_batches", "fast_dev_run"):
+        if trainer.get(key):
+            raise ConfigError(f"trainer.{key}={trainer[key]} would end a training early: set budget.images instead")
+    precision = trainer.get("precision", "32-true")
+    if precision not in ("32-true", "bf16-mixed"):
+        raise ConfigError(f"trainer.precision={precision}: choose 32-true or bf16-mixed")
 
 
 def slots(model: type) -> dict[str, Slot]:

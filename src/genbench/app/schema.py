@@ -28,6 +28,7 @@ from genbench.training.lr import LRSchedule
 
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Training(Section):
 
     clip: Annotated[float, Field(gt=0)] | None
     ema_half_life: Annotated[float, Field(ge=0)]
-    ema_rampup: Annotated[float, Field(gt=0)] | None
+    ema_rampup: Annotated[float, Field(gt=0, le=1)]
     accumulate: Count
     workers: Natural
     log_every: Count
@@ -57,7 +58,7 @@ class TrainConfig(Section):
     """`genbench train`, and the config in every run folder."""
 
     name: str
-    seed: Natural
+    seed: Seed
     run_dir: str | None
     group: str | None
     tags: list[str]
@@ -85,7 +86,7 @@ class SampleConfig(Section):
     n: Count
     labels: list[Natural] | None
     sampler: DiffusionSampler | TokenSampler | None
-    seed: Natural
+    seed: Seed
     batch_size: Count
     out: str | None
     device: str
@@ -112,7 +113,7 @@ class Benchmark(Section):
     """A choice of the group `benchmark`."""
 
     name: str
-    seeds: list[Natural]
+    seeds: list[Seed]
     cell: dict[str, Any]
     models: dict[str, dict[str, Any]]
 

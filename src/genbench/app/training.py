@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import signal
 import warnings
@@ -15,16 +13,17 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from filelock import FileLock, Timeout
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.loggers.logger import Logger
 
 from genbench.app.build import build, open_data
 from genbench.app.manifest import manifest
 from genbench.app.preview import preview
-from genbench.core import GenerativeModel, RunError
+from genbench.core import ConfigError, GenerativeModel, RunError, TrainingError
 from genbench.data.dataset import ImageDataset
 from genbench.data.module import ImageDataModule
-from genbench.run import Run, identity
+from genbench.run import Run, recipe_hash
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.jsonl import JsonlLogger
 from genbench.training.module import TrainingModule
@@ -38,11 +37,9 @@ Judge = Callable[[Run], Mapping[str, Any]]
 
 
 def default_folder(config: Mapping[str, Any]) -> Path:
-    """runs/<data>/<name>-s<seed>-<hash of everything that decides the weights>."""
-    canonical = json.dumps(identity(config), sort_keys=True, default=str)
-    digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
+    """runs/<data>/<name>-s<seed>-<hash of everything else that decides the weights>."""
     data = str(config["data"]["_target_"]).rsplit(".", 1)[-1].lower()
-    return Path("runs") / data / f"{config['name']}-s{config['seed']}-{digest}"
+    return Path("runs") / data / f"{config['name']}-s{config['seed']}-{recipe_hash(config)}"
 
 
 def train(config: DictConfig, judge: Judge | None = None) -> Run:
@@ -113,17 +110,24 @@ def _fit(
     if settings["preview_every"] is not None:
         callbacks.insert(1, preview(run, dataset, config, model))
     with _quiet():
-        trainer: pl.Trainer = build(config["trainer"])(
-            logger=loggers,
-            callbacks=callbacks,
-            max_epochs=1,
-            default_root_dir=run.path,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-        )
+        try:
+            trainer: pl.Trainer = build(config["trainer"])(
+                logger=loggers,
+                callbacks=callbacks,
+                max_epochs=1,
+                default_root_dir=run.path,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                use_distributed_sampler=False,
+            )
+        except MisconfigurationException as error:
+            raise ConfigError(f"trainer: {error}: try trainer=auto or trainer=cpu") from error
         _run_trainer(trainer, module, data, run, config["seed"])
+    if module.images_seen != budget["images"]:
+        raise TrainingError(
+            f"training ended after {module.images_seen} of {budget['images']} images; run the command again to go on"
+        )
     seconds = module.elapsed()
     summary = {
         "images": module.images_seen,
@@ -136,7 +140,7 @@ def _fit(
 
 def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataModule, run: Run, seed: int) -> None:
     resuming = run.checkpoint.is_file()
-    _announce(run, resuming)
+    _announce(run, module, resuming)
     # building judges and loggers may have drawn random numbers: training starts from the seed alone
     pl.seed_everything(seed, workers=True, verbose=False)
     try:
@@ -149,9 +153,9 @@ def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataMod
         raise KeyboardInterrupt from None
 
 
-def _announce(run: Run, resuming: bool) -> None:
+def _announce(run: Run, module: TrainingModule, resuming: bool) -> None:
     if resuming:
-        images = _images_in(run.checkpoint)
+        images = _images_in(run.checkpoint, module)
         log.warning("resuming %s at %d images", run.path, images)
         JsonlLogger(run.log).append({"event": "resume", "images": images})
     elif run.log.is_file():
@@ -159,14 +163,21 @@ def _announce(run: Run, resuming: bool) -> None:
         JsonlLogger(run.log).append({"event": "resume", "images": -1})
 
 
-def _images_in(checkpoint: Path) -> int:
+def _images_in(checkpoint: Path, module: TrainingModule) -> int:
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        return int(state["genbench"]["images_seen"])
+        images = int(state["genbench"]["images_seen"])
+        there = {name: value.shape for name, value in state["state_dict"].items()}
     except Exception as error:  # torch's errors for a damaged file have no common base
         raise RunError(
             f"cannot read the checkpoint {checkpoint} ({str(error).splitlines()[0]}): delete it to train from the start"
         ) from error
+    if there != {name: value.shape for name, value in module.state_dict().items()}:
+        raise RunError(
+            f"the checkpoint {checkpoint} belongs to another model than config.yaml describes: restore the run's own, "
+            "or delete it to train from the start"
+        )
+    return images
 
 
 @contextmanager

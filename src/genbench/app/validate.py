@@ -81,6 +81,8 @@ class _Checker:
                 close = get_close_matches(name, named, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(named)}"
                 self.errors.append(f"{_join(path, name)}: unknown; {hint}")
+            elif builds(value):
+                self.errors.append(f"{_join(path, name)}: unknown to {function.__name__}, so it may not build anything")
         for name, parameter in named.items():
             if complete and parameter.default is parameter.empty and name not in values:
                 self.errors.append(f"{_join(path, name)}: missing; expected {describe(hints.get(name, Any))}")
@@ -157,6 +159,13 @@ class _Checker:
                 )
             else:
                 self.errors.append(f"{path} = {shown(value)}: expected {describe(annotation)}")
+
+
+def builds(value: Any) -> bool:
+    """Whether a value holds a node with a `_target_` anywhere."""
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(map(builds, value.values()))
+    return isinstance(value, list) and any(map(builds, value))
 
 
 def shown(value: Any) -> str:

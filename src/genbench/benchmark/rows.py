@@ -53,7 +53,9 @@ def is_control(row: Row) -> bool:
 
 
 def aggregate(cells: Iterable[Cell]) -> list[Row]:
-    """One row per (model, data, budget, protocol) over its training seeds; failed cells get rows of their own.
+    """One row per (model, data, recipe, protocol) over its training seeds; failed cells get rows of their own.
+
+    `recipe` is what two cells must share to be averaged: everything that decides the weights but the seed.
 
     Raises:
         RunError: two cells of one row share a seed, so that something else must differ between them.
@@ -66,7 +68,7 @@ def aggregate(cells: Iterable[Cell]) -> list[Row]:
         if result is None:
             failed.setdefault((*name, cell.get("error")), []).append(cell)
         else:
-            judged.setdefault((*name, cell.get("images"), result.get("protocol")), []).append(cell)
+            judged.setdefault((*name, cell.get("images"), cell.get("recipe"), result.get("protocol")), []).append(cell)
     return [*map(_judged_row, judged.values()), *map(_failed_row, failed.values())]
 
 

@@ -14,7 +14,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RunError: it cannot be written, such as on a full disk.
     """
-    partial = path.with_name(path.name + ".partial")
+    # unique, so that two processes writing one file never touch each other's half
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:

@@ -1,7 +1,6 @@
 """Sheets of images to look at."""
 
 import math
-from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
@@ -15,9 +14,3 @@ def image_grid(images: Tensor, columns: int | None = None, min_side: int = 32) -
     enlarged = images.cpu().repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
     sheet = make_grid(enlarged, nrow=columns, padding=2, pad_value=255)
     return Image.fromarray(sheet.permute(1, 2, 0).numpy())
-
-
-def save_grid(images: Tensor, path: Path, columns: int | None = None) -> None:
-    """Writes `image_grid` as a PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image_grid(images, columns).save(path, format="PNG")

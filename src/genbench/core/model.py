@@ -72,12 +72,3 @@ class HasLikelihood(Protocol):
     def likelihood(self, batch: Batch, noise: Noise) -> Likelihood:
         """-log2 p(image) / D per image, at the data's own grey levels."""
         ...
-
-
-@runtime_checkable
-class Autoencoder(Protocol):
-    """A model with a latent space, usable as a first stage."""
-
-    def encode(self, image: Tensor) -> Tensor: ...
-
-    def decode(self, latent: Tensor) -> Tensor: ...

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-_PRIME = 0x9E3779B97F4A7C15  # golden-ratio mixing constant of splitmix64 (Steele et al. 2014)
+_MASK = 0xFFFFFFFF
 
 
 class Noise(Protocol):
@@ -67,9 +67,16 @@ class SeededNoise:
 
 
 def image_seed(seed: int, index: int) -> int:
-    """A 63-bit seed for image `index` of sampling seed `seed` (splitmix64's finaliser over both)."""
-    mask = (1 << 64) - 1
-    z = (seed * _PRIME + index + 1) * _PRIME & mask
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & mask
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & mask
-    return (z ^ (z >> 31)) >> 1
+    """A 32-bit seed for image `index` of sampling seed `seed`, different for every index below 2^32.
+
+    torch's CPU generator keeps 32 bits of a seed, so anything longer would only hide collisions.
+    """
+    return _mix(_mix(seed) ^ (index & _MASK))
+
+
+def _mix(x: int) -> int:
+    """A one-to-one scrambling of 32 bits (the finaliser of MurmurHash3)."""
+    x &= _MASK
+    x = (x ^ (x >> 16)) * 0x85EBCA6B & _MASK
+    x = (x ^ (x >> 13)) * 0xC2B2AE35 & _MASK
+    return x ^ (x >> 16)

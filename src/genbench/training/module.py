@@ -59,7 +59,10 @@ class TrainingModule(pl.LightningModule):
         return {name: p for name, p in self.model.named_parameters() if id(p) in averaged}
 
     def configure_optimizers(self) -> list[Optimizer]:
-        return [self.factory([p for p in move.module.parameters() if p.requires_grad]) for move in self.moves]
+        try:
+            return [self.factory([p for p in move.module.parameters() if p.requires_grad]) for move in self.moves]
+        except ValueError as error:
+            raise ConfigError(f"the optimizer refuses its config: {error}") from error
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         wrapped = self.optimizers()
@@ -106,7 +109,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_start(self) -> None:
         self.ema.to(self.device)
         if self._rng is not None:
-            _set_rng(self._rng)
+            _set_rng(self._rng, self.device)
             self._rng = None
         self._mark = time.perf_counter()
 
@@ -135,7 +138,7 @@ class TrainingModule(pl.LightningModule):
             "images_seen": self.images_seen,
             "seconds": self.elapsed(),
             "ema": self.ema.state_dict(),
-            "rng": _get_rng(),
+            "rng": _get_rng(self.device),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -149,12 +152,12 @@ class TrainingModule(pl.LightningModule):
         return {name: value.cpu().clone() for name, value in (live | self.ema.state_dict()).items()}
 
 
-def _get_rng() -> dict[str, Any]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"torch": torch.get_rng_state(), "cuda": cuda}
+def _get_rng(device: torch.device) -> dict[str, Tensor | None]:
+    on_gpu = device.type == "cuda"
+    return {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(device) if on_gpu else None}
 
 
-def _set_rng(state: dict[str, Any]) -> None:
+def _set_rng(state: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+    if state["cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"].cpu(), device)

@@ -11,6 +11,7 @@ from genbench.app.build import build, load_model, open_data, resolve
 from genbench.app.device import pick_device
 from genbench.app.judging import judge_run, make_judge
 from genbench.app.validate import validate_config
+from genbench.benchmark.columns import distance_name, score_name
 from genbench.core import ConfigError
 from genbench.core.files import write_json
 from genbench.data.dataset import ImageDataset
@@ -65,8 +66,13 @@ def _of_samples(plain: dict[str, Any]) -> tuple[dict[str, Any], Path]:
 
 def show(result: dict[str, Any]) -> None:
     """Prints the numbers of a result with their protocol."""
-    distance = "FID" if result["features"] == "inception" else f"FD ({result['features']})"
-    for key, title in (("fd", distance), ("is", "IS"), ("accuracy", "accuracy"), ("bits_per_dim", "bits/dim")):
+    features = result["features"]
+    for key, title in (
+        ("fd", distance_name(features)),
+        ("is", score_name(features)),
+        ("accuracy", "accuracy"),
+        ("bits_per_dim", "bits/dim"),
+    ):
         value, deviation = result.get(key), result.get(f"{key}_std")
         if value is not None:
             kind = f" ({result['likelihood']})" if key == "bits_per_dim" else ""
