@@ -1,10 +1,13 @@
-"""Tiny real runs that the command tests share."""
+"""Tiny real runs and benchmarks that the command tests share."""
 
 import functools
 import logging
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
+from tiny_benchmarks import CONFIG, Benchmark, run_tiny
 from tiny_runs import TINY, Train
 
 from genbench.app.compose import compose
@@ -42,3 +45,31 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Train:
         return train(compose("train", [f"model={model}", *TINY, "budget.images=128", *overrides, f"run_dir={folder}"]))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def own_conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's config folder with a benchmark of their own."""
+    folder = tmp_path_factory.mktemp("conf")
+    (folder / "benchmark").mkdir()
+    (folder / "benchmark" / "tiny.yaml").write_text(CONFIG)
+    return folder
+
+
+@pytest.fixture
+def tiny_benchmark(own_conf: Path, monkeypatch: pytest.MonkeyPatch) -> Benchmark:
+    """Runs the tiny benchmark into a folder: `tiny_benchmark(folder, "benchmark.seeds=[1]")`."""
+    return lambda folder, *overrides: run_tiny(own_conf, monkeypatch, folder, *overrides)
+
+
+@pytest.fixture(scope="session")
+def whole(own_conf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished benchmark of two models and two seeds, previews included, that no test changes."""
+    with pytest.MonkeyPatch.context() as patch:
+        return run_tiny(own_conf, patch, tmp_path_factory.mktemp("whole") / "b", "+cell.training.preview_every=128")
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    """A copy of the finished benchmark in another place."""
+    return Path(shutil.copytree(whole, tmp_path / "copy"))

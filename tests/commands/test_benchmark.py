@@ -1,97 +1,22 @@
-"""`genbench benchmark` and `genbench report`: tiny benchmarks from a config folder of the user's own."""
+"""`genbench benchmark`: what it leaves, how it goes on, what it refuses."""
 
 import json
 import re
-import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from tiny_runs import command, digest, files
+from tiny_benchmarks import CELLS, Benchmark, rows_of, statuses, weights
+from tiny_runs import command, files
 
 from genbench.app.commands import benchmark
 from genbench.app.paths import conf_dir
 from genbench.benchmark.leaderboard import read_leaderboard
 from genbench.benchmark.rows import ROW_KEYS
-from genbench.core import ConfigError, GenbenchError, RunError
+from genbench.core import GenbenchError, RunError
 from genbench.families.vae import VAE
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.jsonl import read_log
-
-TINY = """
-name: tiny
-seeds: [1, 2]
-cell:
-  data: digits
-  protocol: quick
-  features: digits
-  trainer: cpu
-  budget: {images: 256, batch_size: 64}
-  training: {log_every: 64, checkpoint_every: 128}
-models:
-  one: {model: vae, model.channels: [8, 16]}
-  two: {model: dcgan, model.channels: [8, 16], optimizer: {lr: 1e-3}}
-"""
-CELLS = ("one-s1", "one-s2", "two-s1", "two-s2")
-
-Benchmark = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def own_conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's config folder with a benchmark of their own."""
-    folder = tmp_path_factory.mktemp("conf")
-    (folder / "benchmark").mkdir()
-    (folder / "benchmark" / "tiny.yaml").write_text(TINY)
-    return folder
-
-
-@pytest.fixture
-def tiny_benchmark(own_conf: Path, monkeypatch: pytest.MonkeyPatch) -> Benchmark:
-    """Runs the tiny benchmark into a folder: `tiny_benchmark(folder, "benchmark.seeds=[1]")`."""
-    return lambda folder, *overrides: run_tiny(own_conf, monkeypatch, folder, *overrides)
-
-
-def run_tiny(own_conf: Path, monkeypatch: pytest.MonkeyPatch, folder: Path, *overrides: str) -> Path:
-    monkeypatch.setattr(sys, "argv", ["genbench", "--config-dir", str(own_conf)])
-    command("benchmark", "benchmark=tiny", "cell.logger=none", f"out={folder}", *overrides)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def whole(own_conf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished benchmark of two models and two seeds, previews included, that no test changes."""
-    with pytest.MonkeyPatch.context() as patch:
-        return run_tiny(own_conf, patch, tmp_path_factory.mktemp("whole") / "b", "+cell.training.preview_every=128")
-
-
-@pytest.fixture
-def copy(whole: Path, tmp_path: Path) -> Path:
-    """A copy of the finished benchmark in another place."""
-    return Path(shutil.copytree(whole, tmp_path / "copy"))
-
-
-def rows_of(folder: Path) -> dict[str, Any]:
-    return {row["model"]: row for row in read_leaderboard(folder)}
-
-
-def statuses(folder: Path) -> list[tuple[str, str, list[int]]]:
-    rows = [row for row in read_leaderboard(folder) if row["family"] != "control"]
-    return sorted((row["model"], row["status"], row["seeds"]) for row in rows)
-
-
-def without_paths(folder: Path) -> list[dict[str, Any]]:
-    return [
-        {key: value for key, value in row.items() if key not in ("run", "runs")} for row in read_leaderboard(folder)
-    ]
-
-
-def weights(folder: Path, cell: str) -> str:
-    return digest(folder / "cells" / cell / "weights.safetensors")
-
 
 # -- what a benchmark leaves -------------------------------------------------------------------------------------
 
@@ -309,52 +234,3 @@ def test_a_folder_with_other_cells_is_refused_as_it_is(copy: Path, tiny_benchmar
     ):
         tiny_benchmark(copy, "+cell.budget.images=512")
     assert files(copy) == before
-
-
-# -- the report, from run folders alone --------------------------------------------------------------------------
-
-
-def test_a_report_of_the_folder_has_the_same_rows_wherever_it_lies(whole: Path, copy: Path, tmp_path: Path) -> None:
-    for name in ("leaderboard.json", "report"):
-        path = copy / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    command("report", f"runs={copy}", f"out={tmp_path / 'again'}")
-    assert without_paths(tmp_path / "again") == without_paths(whole)
-    assert all(run.startswith(str(copy)) for row in read_leaderboard(tmp_path / "again") for run in row["runs"])
-    assert "samples of one" in (tmp_path / "again" / "report" / "index.html").read_text()
-    assert not (copy / "leaderboard.json").exists()
-
-
-def test_a_report_without_out_lies_in_the_benchmarks_folder(copy: Path, whole: Path) -> None:
-    (copy / "leaderboard.json").unlink()
-    command("report", f"runs={copy}")
-    assert without_paths(copy) == without_paths(whole)
-
-
-def test_a_report_of_chosen_runs_has_their_rows_only(whole: Path, tmp_path: Path) -> None:
-    chosen = [whole / "cells" / cell for cell in ("one-s1", "one-s2")]
-    command("report", f"runs=[{chosen[0]},{chosen[1]}]", f"out={tmp_path / 'two'}")
-    (row,) = read_leaderboard(tmp_path / "two")
-    assert row == rows_of(whole)["one"]
-    # the same run named twice counts once
-    command("report", f"runs=[{whole},{chosen[1]}]", f"out={tmp_path / 'twice'}")
-    assert read_leaderboard(tmp_path / "twice") == read_leaderboard(whole)
-
-
-def test_what_a_crash_leaves_of_an_unmade_run_is_no_run(copy: Path, tmp_path: Path) -> None:
-    shutil.copytree(copy / "cells" / "one-s1", copy / "cells" / ".one-s3.abcd")
-    before = without_paths(copy)
-    command("report", f"runs={copy}")
-    assert without_paths(copy) == before
-
-
-def test_reports_that_make_no_sense_are_refused(whole: Path, tmp_path: Path) -> None:
-    for runs, message in (
-        ("[]", "names no folder"),
-        (f"[{whole},{whole}]", "give out=FOLDER"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            command("report", f"runs={runs}")
-    for missing in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(RunError, match="holds no run folder"):
-            command("report", f"runs={missing}")

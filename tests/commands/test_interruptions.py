@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,12 +19,23 @@ LONG = ("budget.batch_size=16", "training.preview_every=320", "sampler.steps=4")
 DEADLINE = 240.0
 
 
-def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
-    arguments = ["train", "model=ddpm", "budget.images=640", "protocol=quick", "training.log_every=128", *LONG]
-    command = [sys.executable, "-m", "genbench", *arguments, "training.checkpoint_every=96", *overrides]
-    return subprocess.Popen(
-        [*command, f"run_dir={folder}"], cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+@pytest.fixture
+def start() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
+    """Starts a training in a process of its own: `start(run_dir)`; none outlives the test."""
+    processes = []
+
+    def make(folder: Path) -> subprocess.Popen[str]:
+        arguments = ["train", "model=ddpm", "budget.images=640", "protocol=quick", "training.log_every=128", *LONG]
+        command = [sys.executable, "-m", "genbench", *arguments, "training.checkpoint_every=96", f"run_dir={folder}"]
+        processes.append(
+            subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        )
+        return processes[-1]
+
+    yield make
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 def signal_after_a_checkpoint(process: subprocess.Popen[str], run: Run, number: int) -> None:
@@ -47,7 +58,7 @@ def resumes(run: Run) -> Sequence[str]:
 
 
 @pytest.mark.slow
-def test_killed_then_interrupted_then_left_alone_equals_undisturbed(tiny: Train, tmp_path: Path) -> None:
+def test_killed_then_interrupted_then_left_alone_equals_undisturbed(start, tiny: Train, tmp_path: Path) -> None:
     straight = tiny("ddpm", *LONG, folder="straight")
     run = Run(tmp_path / "hunted")
 

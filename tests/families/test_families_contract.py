@@ -61,12 +61,14 @@ def test_samples_do_not_depend_on_the_batch_they_are_drawn_in(family: Build) -> 
 
 def test_samples_follow_seed_and_label(family: Build) -> None:
     model = awake(family(DIGITS, True, CHANNELS[8]))
-    first, noise = drawn(model, range(4)), SeededNoise(3, range(4))
+    first = drawn(model, range(4))
     assert torch.equal(first, drawn(model, range(4)))
     assert not torch.equal(first, drawn(model, range(4), seed=4))
-    with torch.no_grad():
-        relabelled = model.sample(noise, Condition(torch.tensor([0, 1, 2, 7])))
-    changed = (relabelled != first).flatten(1).any(1)
+    changed = torch.zeros(4, dtype=torch.bool)
+    for seed in range(20):  # random weights saturate many pixels: a label does not show in every image
+        with torch.no_grad():
+            relabelled = model.sample(SeededNoise(seed, range(4)), Condition(torch.tensor([0, 1, 2, 7])))
+        changed |= (relabelled != drawn(model, range(4), seed=seed)).flatten(1).any(1)
     assert changed.tolist() == [False, False, False, True]
 
 

@@ -8,7 +8,7 @@ import sys
 
 from genbench import __version__
 from genbench.app.listing import description, run_list, table, unknown
-from genbench.app.paths import conf_dir
+from genbench.app.paths import conf_dir, user_dir
 
 COMMANDS = ("train", "sample", "evaluate", "benchmark", "report")
 SHELLS = ("bash", "zsh", "fish")
@@ -38,6 +38,9 @@ def dispatch(arguments: list[str]) -> int:
     if name not in COMMANDS and "LOCAL_RANK" in os.environ and COMMAND_VARIABLE in os.environ:
         # a process that Lightning started for another device: it repeats our arguments, which lack the command
         name, rest = os.environ[COMMAND_VARIABLE], arguments
+    own = user_dir(rest)
+    if own is not None and not own.is_dir():
+        raise SystemExit(f"error: --config-dir {own} is no folder: give one that holds your model/, data/, ... folders")
     if name in COMMANDS:
         return run_hydra(name, rest)
     if name == "list":

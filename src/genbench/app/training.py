@@ -121,7 +121,7 @@ def _fit(
                 num_sanity_val_steps=0,
                 use_distributed_sampler=False,
             )
-        except MisconfigurationException as error:
+        except (MisconfigurationException, ValueError) as error:
             raise ConfigError(f"trainer: {error}: try trainer=auto or trainer=cpu") from error
         _run_trainer(trainer, module, data, run, config["seed"])
     if module.images_seen != budget["images"]:

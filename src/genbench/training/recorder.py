@@ -73,6 +73,6 @@ class Recorder(pl.Callback):
     @staticmethod
     def _alarm(name: str, value: float, images: int) -> str:
         return (
-            f"{name} is {value} at {images} images seen; training stopped and the last good checkpoint is kept: "
+            f"{name} is {value} at {images} images seen; training stopped; an earlier checkpoint, if any, is kept: "
             "try a lower optimizer.lr, a longer lr_scheduler.warmup, training.clip=1 or trainer.precision=32-true"
         )

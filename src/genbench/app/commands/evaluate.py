@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from genbench.app.build import build, load_model, open_data, resolve
 from genbench.app.device import pick_device
@@ -79,4 +79,4 @@ def show(result: dict[str, Any]) -> None:
             print(f"{title:>12}: {value:.4f}{f' +- {deviation:.4f}' if deviation else ''}{kind}")
     if result.get("nfe"):
         print(f"{'cost':>12}: {result['nfe']:.0f} evaluations/image, {result['sample_seconds_per_1k']:.2f} s per 1 000")
-    print(f"{'protocol':>12}: {result['protocol']} ({OmegaConf.create(result['protocol_fields'])})")
+    print(f"{'protocol':>12}: {result['protocol']}, {result['samples']} samples, {len(result['repeats'])} seeds")
