@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from genbench.app.compose import compose
-from genbench.benchmark.matrix import Cell, cells, flatten, written
+from genbench.benchmark.matrix import Cell, cells, written
+from genbench.benchmark.tables import flatten
 from genbench.core import ConfigError
 
 

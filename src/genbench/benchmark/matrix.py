@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genbench.benchmark.tables import flatten
 from genbench.core import ConfigError
 
 
@@ -52,14 +53,6 @@ def cells(
             lines = tuple(f"{key}={written(value)}" for key, value in overrides.items())
             found.append(Cell(name, seed, lines, folder / f"{name}-s{seed}"))
     return found
-
-
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} as {"a.b": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
 
 
 def written(value: Any) -> str:
