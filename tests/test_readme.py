@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
     "train": ["budget.images=320", "logger=none"],
     "sample": ["sampler.steps=3"],
-    "evaluate": ["protocol.samples=64"],
+    "evaluate": ["protocol.samples=200", "protocol.kid_subset_size=100"],
+    "features": ["epochs=1"],
     "benchmark": ["cell.logger=none", "+cell.budget=tiny", "+cell.protocol=quick", "+cell.training.preview_every=null"],
 }
 
@@ -34,7 +35,9 @@ def genbench(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[
 @pytest.mark.slow
 def test_the_genbench_commands_run_in_the_order_they_are_written(tmp_path: Path) -> None:
     ran = [shlex.split(line)[1:] for line in commands(ROOT / "README.md") if line.startswith("genbench ")]
-    assert {arguments[0] for arguments in ran} == {"train", "sample", "evaluate", "benchmark", "report", "list"}
+    assert {arguments[0] for arguments in ran} == {
+        *("train", "sample", "evaluate", "benchmark", "report", "list", "features", "reference"),
+    }
     for arguments in ran:
         small = [] if "--help" in arguments else SMALL.get(arguments[0], [])
         done = genbench([*arguments, *small], tmp_path)
@@ -67,7 +70,10 @@ def test_make_bench_reaches_the_bar(tmp_path: Path) -> None:
     done = subprocess.run(make, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     rows = {row["model"]: row for row in json.loads((tmp_path / "leaderboard.json").read_text())}
-    assert rows.keys() == {"vae", "dcgan", "pixel_gpt", "ddpm", "real", "noise"}
+    controls = {"real", "train copy", "noise", "blur", "one mode"}
+    assert rows.keys() == {"vae", "dcgan", "pixel_gpt", "ddpm", *controls}
+    assert rows["train copy"]["scores"]["ct"]["mean"] < -3.0 < rows["real"]["scores"]["ct"]["mean"]
+    assert rows["train copy"]["scores"]["auth"]["mean"] < 0.01
     for model, accuracy in (("pixel_gpt", 0.90), ("ddpm", 0.90), ("vae", 0.80), ("dcgan", 0.80)):
         assert rows[model]["accuracy"] >= accuracy, rows[model]
         assert rows["real"]["fd"] < rows[model]["fd"] < 0.10 * rows["noise"]["fd"], rows[model]

@@ -4,8 +4,10 @@ config.yaml          the resolved config: it alone rebuilds the model
 manifest.json        versions, git state, data fingerprint, seed, machine
 log.jsonl            the append-only training record
 checkpoint.ckpt      what resuming needs; removed when training is finished
-weights.safetensors  averaged weights, as judged
-training.json        images, seconds, parameters: written last, so its presence means "finished"
+best.safetensors     with training.select, the best averaged weights so far; removed when training is finished
+weights.safetensors  averaged weights, as judged: the last, or the selected
+raw.safetensors      the last weights without averaging, where they differ
+training.json        images, seconds, parameters, selection: written last, so its presence means "finished"
 samples/             sheets drawn while training, and what `sample` writes
 results/HASH.json    judgements, one file per protocol
 """
@@ -18,8 +20,9 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
@@ -34,8 +37,14 @@ NOT_IDENTITY_OF_TRAINING = ("workers", "log_every", "checkpoint_every", "preview
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides the weights."""
     kept = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
-    training = kept.get("training") or {}
-    return kept | {"training": {k: v for k, v in training.items() if k not in NOT_IDENTITY_OF_TRAINING}}
+    training = config.get("training") or {}
+    kept["training"] = {k: v for k, v in training.items() if k not in (*NOT_IDENTITY_OF_TRAINING, "select")}
+    if training.get("select") is not None:
+        # then the weights that are kept depend on which are looked at, and on what they are compared with
+        kept["training"] |= {key: training[key] for key in ("select", "preview_every")}
+        kept["features"] = config.get("features")
+        kept["protocol"] = {"reference": (config.get("protocol") or {}).get("reference")}
+    return kept
 
 
 def recipe_hash(config: Mapping[str, Any]) -> str:
@@ -51,6 +60,8 @@ class Run:
         self.path = path
         self.checkpoint = path / "checkpoint.ckpt"
         self.weights = path / "weights.safetensors"
+        self.raw = path / "raw.safetensors"
+        self.best = path / "best.safetensors"
         self.log = path / "log.jsonl"
         self.samples = path / "samples"
 
@@ -115,7 +126,7 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """images, seconds, images_per_second and parameters of a finished training.
+        """images, seconds, images_per_second, parameters, selection and the file of raw weights.
 
         Raises:
             RunError: training is not finished.
@@ -165,8 +176,22 @@ class Run:
                 "restore them, or choose another run_dir"
             )
 
-    def finish(self, weights: Mapping[str, Tensor], summary: Mapping[str, Any]) -> None:
-        """Writes the judged weights and, last, the summary that marks the run as finished.
+    def weights_of(self, kind: Literal["ema", "raw"]) -> Path:
+        """The file of a finished run's weights: the averaged (or selected) ones, or those of the last step as they are.
+
+        Raises:
+            RunError: training is not finished, or raw weights of a run that kept none.
+        """
+        file = self.summary.get("raw") if kind == "raw" else self.weights.name
+        if file is None:
+            raise RunError(
+                f"{self.path} was trained before raw weights were kept: judge it with protocol.weights=ema, or train "
+                "it again in another run_dir"
+            )
+        return self.path / str(file)
+
+    def finish(self, weights: Mapping[str, Tensor], raw: Mapping[str, Tensor], summary: Mapping[str, Any]) -> None:
+        """Writes the judged weights, the raw ones where they differ, and last the summary that says "finished".
 
         What an earlier training in this folder was judged by goes: new weights never stand beside old numbers.
         """
@@ -176,8 +201,15 @@ class Run:
         for stale in self.samples.glob("final.*"):
             stale.unlink()
         write_atomically(self.weights, save({name: value.contiguous() for name, value in weights.items()}))
-        write_json(self.path / "training.json", dict(summary))
-        self.checkpoint.unlink(missing_ok=True)
+        equal = all(torch.equal(value, raw[name]) for name, value in weights.items())
+        if equal:
+            self.raw.unlink(missing_ok=True)
+        else:
+            write_atomically(self.raw, save({name: value.contiguous() for name, value in raw.items()}))
+        file = self.weights if equal else self.raw
+        write_json(self.path / "training.json", {**summary, "raw": file.name})
+        for needless in (self.checkpoint, self.best):
+            needless.unlink(missing_ok=True)
 
     def result_path(self, protocol: str) -> Path:
         """Where the judgement under a protocol hash is kept."""

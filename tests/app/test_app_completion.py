@@ -20,9 +20,15 @@ def complete(monkeypatch, capsys, line: str) -> set[str]:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("genbench ", {*cli.COMMANDS, "list", "completion"}),
+        ("genbench ", set(cli.first_words())),
+        ("genbench fea", {"features"}),
+        ("genbench features ", {"fit"}),
+        ("genbench features f", {"fit"}),
+        ("genbench features x", set()),
+        ("genbench features fit see", {"seed="}),
+        ("genbench features fit data=dig", {"data=digits"}),
         ("genbench t", {"train"}),
-        ("genbench re", {"report"}),
+        ("genbench repo", {"report"}),
         ("genbench completion ", {"bash", "zsh", "fish"}),
         ("genbench list sch", {"scheduler"}),
         ("genbench train mod", {"model=", "model."}),

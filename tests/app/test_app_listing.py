@@ -32,19 +32,31 @@ def test_answers_without_torch_hydra_or_yaml(arguments):
 def test_module_and_script_are_the_same_program():
     done = subprocess.run([sys.executable, "-m", "genbench", "lst"], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == (
-        "error: no command 'lst': choose one of train, sample, evaluate, benchmark, report, list, completion; "
-        "did you mean list?\n"
-    )
+    words = cli.first_words()
+    assert {"train", "features", "list"} <= set(words)
+    assert len(set(words)) == len(words)
+    assert done.stderr == f"error: no command 'lst': choose one of {', '.join(words)}; did you mean list?\n"
 
 
 def test_help_lists_every_command_with_its_description(monkeypatch, capsys):
     assert main(monkeypatch, "--help") == 0
     lines = capsys.readouterr().out.splitlines()
     for command in cli.COMMANDS:
-        (line,) = [line.split(maxsplit=1) for line in lines if line.startswith(f"  {command} ")]
-        assert line[1] == description(conf_dir() / f"{command}.yaml")
-        assert len(line[1]) > 10
+        typed = command.replace("_", " ")
+        (line,) = [line.removeprefix(f"  {typed}").strip() for line in lines if line.startswith(f"  {typed} ")]
+        assert line == description(conf_dir() / f"{command}.yaml")
+        assert len(line) > 10
+
+
+def test_the_first_word_of_two_lists_the_second(monkeypatch, capsys):
+    for arguments in (["features"], ["features", "--help"]):
+        assert main(monkeypatch, *arguments) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("usage: genbench features <command>")
+        assert f"  features fit  {description(conf_dir() / 'features_fit.yaml')}\n" in out
+    monkeypatch.setattr("sys.argv", ["genbench", "features", "fti"])
+    with pytest.raises(SystemExit, match="no features command 'fti': choose one of fit; did you mean fit"):
+        cli.main()
 
 
 @pytest.mark.parametrize(("group", "choice", "yaml"), CHOICES, ids=[f"{g}={c}" for g, c, _ in CHOICES])

@@ -219,6 +219,7 @@ def test_a_missing_section_is_told(train):
         ("evaluate", ["samples=x.npz", "data=digits"], "batch_size=all"),
         ("benchmark", ["benchmark.seeds=[1,2]"], "out=3"),
         ("report", ["runs=[a,b]"], "out=3"),
+        ("features_fit", ["data=digits", "epochs=5"], "seed=-1"),
     ],
 )
 def test_other_commands(command, overrides, wrong):

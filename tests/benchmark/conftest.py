@@ -7,22 +7,31 @@ import pytest
 
 @pytest.fixture(scope="session")
 def cell():
-    """Makes one judged run; `fds` are its sampling repeats."""
+    """Makes one judged run; `fds` are its sampling repeats, `scores` more of (value, standard error) or values."""
 
-    def make(model="ddpm", family="diffusion", seed: int | None = 1, fds=(4.0,), **over: Any) -> dict[str, Any]:
+    def make(
+        model="ddpm", family="diffusion", seed: int | None = 1, fds=(4.0,), error=None, scores=None, **over: Any
+    ) -> dict[str, Any]:
+        pairs = {key: value if isinstance(value, tuple) else (value, None) for key, value in (scores or {}).items()}
+        more = {name: number for key, (v, e) in pairs.items() for name, number in ((key, v), (f"{key}_error", e))}
         result = {
             "fd": sum(fds) / len(fds),
             "is": 9.0,
             "accuracy": 0.9,
+            "fd_error": error,
+            **more,
             "features": "digits",
             "protocol": "aaaa",
             "protocol_fields": {"samples": 1000, "reference": {"split": "test"}},
             "samples": 1000,
-            "repeats": [{"seed": i, "fd": fd, "is": 9.0 + i, "accuracy": 0.9} for i, fd in enumerate(fds)],
+            "repeats": [{"seed": i, "fd": fd, "is": 9.0 + i, "accuracy": 0.9, **more} for i, fd in enumerate(fds)],
             "sample_seconds_per_1k": 4.0,
             "nfe": 50,
             "bits_per_dim": 1.5,
             "likelihood": "vlb",
+            "sampler": None,
+            "weights": "ema",
+            "flags": [],
         }
         trained = {
             "family": family,

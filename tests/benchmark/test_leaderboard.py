@@ -8,9 +8,10 @@ import math
 import pytest
 from rich.console import Console
 
-from genbench.benchmark.columns import bits, columns, count, duration, percent, plus_minus, short_error
+from genbench.benchmark.aggregate import aggregate
+from genbench.benchmark.columns import bits, columns, count, duration, p_value, percent, plus_minus, why_not
 from genbench.benchmark.leaderboard import print_table, read_leaderboard, write_leaderboard
-from genbench.benchmark.rows import ROW_KEYS, aggregate
+from genbench.benchmark.rows import ROW_KEYS
 from genbench.benchmark.tables import flatten, ranked, split
 from genbench.core import RunError
 
@@ -186,6 +187,13 @@ def test_a_failure_alone_still_makes_a_table(failure):
     assert "dcgan failed" in printed(aggregate([failure]))
 
 
+def test_what_was_never_judged_is_said_plainly(cell, failure):
+    unjudged = {**failure, "error": "training is not finished", "status": "unjudged"}
+    text = printed(aggregate([cell(), unjudged]))
+    assert "dcgan not judged: training is not finished" in text
+    assert "failed" not in text
+
+
 def test_flatten_names_nested_fields_with_dots():
     assert flatten({"a": 1, "b": {"c": {"d": 2}, "e": [3]}}) == {"a": 1, "b.c.d": 2, "b.e": [3]}
 
@@ -198,6 +206,9 @@ def test_flatten_names_nested_fields_with_dots():
         (plus_minus(1234.5, None), "1,234"),
         (plus_minus(0.0123456, None), "0.0123"),
         (plus_minus(None, 0.1), "\N{EN DASH}"),
+        (p_value(0.5), "p = 0.50"),
+        (p_value(0.0312), "p = 0.031"),
+        (p_value(1e-9), "p < 0.001"),
         (percent(0.9731), "97.3 %"),
         (count(64), "64"),
         (count(412_345), "412 k"),
@@ -216,7 +227,7 @@ def test_bits_carry_their_kind_and_errors_are_cut(cell, failure):
     ok, failed = aggregate([cell(), failure])
     assert bits(ok) == "1.50 (vlb)"
     assert bits(failed) == "\N{EN DASH}"
-    assert short_error(failed, 20) == "discriminator_loss…"
+    assert why_not(failed, 20) == "failed: discriminator_loss…"
 
 
 def test_a_control_is_never_the_best_even_when_it_ties(cell, control):

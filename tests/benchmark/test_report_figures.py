@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from genbench.benchmark.aggregate import aggregate
 from genbench.benchmark.report.curves import losses, probes, series, smooth, thin
 from genbench.benchmark.report.grids import arrange, rows_within, sheet, shrink
 from genbench.benchmark.report.labels import name_points
 from genbench.benchmark.report.palette import FAMILIES, OTHER, styles
 from genbench.benchmark.report.svg import axes, to_svg
-from genbench.benchmark.rows import aggregate
 
 
 def luminance(colour):

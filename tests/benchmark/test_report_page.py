@@ -1,15 +1,12 @@
 """The page needs nothing but itself, and shows what it was given."""
 
-import base64
-import io
-from html.parser import HTMLParser
-
 import numpy as np
 import pytest
+from pages import Page, curve, decoded, digits
 from PIL import Image
 
+from genbench.benchmark.aggregate import aggregate
 from genbench.benchmark.report import ModelPage, write_overview_png, write_report
-from genbench.benchmark.rows import aggregate
 from genbench.core import RunError
 
 ABOUT = {
@@ -17,59 +14,14 @@ ABOUT = {
     "Machine": {"cpu": "2 cores"},
     "Note": "one <machine>",
 }
-LOADING = {"src", "href", "srcset", "poster", "data", "action", "xlink:href"}
-
-
-class Page(HTMLParser):
-    """Collects what a browser would load, what is shown and what assistive technology reads."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.loads, self.images, self.ids, self.labels, self.text = [], [], [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        self.tags.append((tag, values))
-        self.loads += [value for name, value in attrs if name in LOADING]
-        self.ids += [values["id"]] if "id" in values else []
-        self.labels += [values["aria-label"]] if tag == "svg" else []
-        self.images += [values] if tag == "img" else []
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    def count(self, tag):
-        return sum(name == tag for name, _ in self.tags)
-
-    @property
-    def words(self):
-        return " ".join(" ".join(self.text).split())
-
-
-def decoded(image):
-    head, data = image["src"].split(",", 1)
-    assert head == "data:image/png;base64"
-    return Image.open(io.BytesIO(base64.b64decode(data)))
-
-
-def digits(n, channels=1, size=8, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (n, size, size, channels), dtype=np.uint8)
-
-
-def curve(fd=4.0, names=("loss",)):
-    training = [
-        {"images": i, "seconds": i / 100, **dict.fromkeys(names, 1 / i), "grad_norm": 1} for i in range(10, 201, 10)
-    ]
-    return [*training, {"images": 100, "fd": 2 * fd, "accuracy": 0.5}, {"images": 200, "fd": fd, "accuracy": 0.9}]
 
 
 @pytest.fixture(scope="module")
 def rows(cell, control, failure):
     return aggregate(
         [
-            cell("vae", "vae", fds=(14.0, 15.0)),
-            cell("ddpm", "diffusion", fds=(3.0, 4.0)),
+            cell("vae", "vae", fds=(14.0, 15.0), error=0.4),
+            cell("ddpm", "diffusion", fds=(3.0, 4.0), error=0.5),
             failure,
             control("real", 0.5),
             control("noise", 200.0),
@@ -90,7 +42,7 @@ def models(rows):
 @pytest.fixture(scope="module")
 def html(tmp_path_factory, rows, models):
     folder = tmp_path_factory.mktemp("benchmark")
-    path = write_report(folder, "Digits", rows, models, digits(100), ABOUT, np.arange(100) % 10)
+    path = write_report(folder, "Digits", rows, models, {"digits": (digits(100), np.arange(100) % 10)}, ABOUT)
     assert path == folder / "report" / "index.html"
     return path.read_text()
 
@@ -157,7 +109,7 @@ def test_the_table_is_a_table(page):
 def test_what_it_is_given_is_text_never_markup(tmp_path, cell):
     rows = aggregate([cell("<b>x</b>$_1$", run="runs/<i>")])
     models = [ModelPage(rows[0], digits(10), None, curve())]
-    path = write_report(tmp_path, "<script>alert(1)</script>", rows, models, digits(10), ABOUT)
+    path = write_report(tmp_path, "<script>alert(1)</script>", rows, models, {"digits": (digits(10), None)}, ABOUT)
     page = Page(path.read_text())
     assert page.count("script") == 0
     assert "<b>x</b>$_1$" in page.words
@@ -165,14 +117,14 @@ def test_what_it_is_given_is_text_never_markup(tmp_path, cell):
 
 
 def test_the_same_data_give_the_same_page(tmp_path, html, rows, models):
-    again = write_report(tmp_path, "Digits", rows, models, digits(100), ABOUT, np.arange(100) % 10)
+    again = write_report(tmp_path, "Digits", rows, models, {"digits": (digits(100), np.arange(100) % 10)}, ABOUT)
     assert again.read_text() == html
 
 
 def test_models_without_samples_labels_or_curves_still_have_a_page(tmp_path, cell):
     rows = aggregate([cell(), cell("vae", "vae", accuracy=None, fds=(9.0,))])
     models = [ModelPage(rows[0], digits(0)), ModelPage(rows[1], digits(37, channels=3, size=32))]
-    page = Page(write_report(tmp_path, "t", rows, models, digits(12, 3, 32), {}).read_text())
+    page = Page(write_report(tmp_path, "t", rows, models, {"digits": (digits(12, 3, 32), None)}, {}).read_text())
     assert "No samples were kept." in page.words
     assert [decoded(image).size for image in page.images] == [(10 * 34 - 2, 4 * 34 - 2), (10 * 34 - 2, 2 * 34 - 2)]
     assert all("class" not in image for image in page.images)
@@ -181,7 +133,7 @@ def test_models_without_samples_labels_or_curves_still_have_a_page(tmp_path, cel
 
 def test_a_report_of_failures_alone_is_written(tmp_path, failure):
     rows = aggregate([failure])
-    page = Page(write_report(tmp_path, "t", rows, [ModelPage(rows[0], digits(0))], digits(0), {}).read_text())
+    page = Page(write_report(tmp_path, "t", rows, [ModelPage(rows[0], digits(0))], {}, {}).read_text())
     assert "No model has a result to compare." in page.words
     assert (page.count("svg"), page.count("img")) == (0, 0)
 
@@ -190,7 +142,7 @@ def test_protocols_share_neither_table_nor_axes(tmp_path, cell):
     fields = {"samples": 500, "reference": {"split": "test"}}
     rows = aggregate([cell(), cell("vae", "vae", protocol="bbbb", protocol_fields=fields)])
     models = [ModelPage(row, digits(10), None, curve()) for row in rows]
-    page = Page(write_report(tmp_path, "t", rows, models, digits(10), {}).read_text())
+    page = Page(write_report(tmp_path, "t", rows, models, {"digits": (digits(10), None)}, {}).read_text())
     assert page.count("table") == 2
     assert "samples = 1000 (elsewhere 500)" in page.words
     assert not any("ddpm" in label and "vae" in label for label in page.labels)
@@ -199,7 +151,7 @@ def test_protocols_share_neither_table_nor_axes(tmp_path, cell):
 def test_large_images_keep_the_page_under_three_megabytes(tmp_path, cell):
     rows = aggregate([cell(name, "diffusion") for name in "abcdef"])
     models = [ModelPage(row, digits(100, 3, 128, seed)) for seed, row in enumerate(rows)]
-    path = write_report(tmp_path, "t", rows, models, digits(100, 3, 128), {})
+    path = write_report(tmp_path, "t", rows, models, {"digits": (digits(100, 3, 128), None)}, {})
     assert path.stat().st_size < 3_000_000
     assert decoded(Page(path.read_text()).images[0]).width == 10 * 66 - 2
 
@@ -209,13 +161,13 @@ def test_nan_in_curves_and_rows_is_left_out(tmp_path, cell):
     rows[0]["fd"] = rows[0]["train_seconds"] = float("nan")
     records = [*curve(), {"images": 300, "loss": None, "seconds": 3.0}, {"images": 310, "fd": float("nan")}]
     models = [ModelPage(row, digits(10), None, records) for row in rows]
-    page = Page(write_report(tmp_path, "t", rows, models, digits(10), {}).read_text())
+    page = Page(write_report(tmp_path, "t", rows, models, {"digits": (digits(10), None)}, {}).read_text())
     assert "nan" not in page.words.lower()
     assert "nan" not in " ".join(page.labels).lower()
 
 
 def test_a_full_disk_keeps_the_old_page(tmp_path, rows, monkeypatch):
-    path = write_report(tmp_path, "t", rows, [], digits(10), {})
+    path = write_report(tmp_path, "t", rows, [], {}, {})
     before = path.read_bytes()
 
     def full(descriptor):
@@ -223,7 +175,7 @@ def test_a_full_disk_keeps_the_old_page(tmp_path, rows, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(RunError, match=r"index\.html"):
-        write_report(tmp_path, "other", rows, [], digits(10), {})
+        write_report(tmp_path, "other", rows, [], {}, {})
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["index.html"]
 

@@ -54,15 +54,16 @@ def test_a_run_is_judged_once_and_its_result_kept(run: Run, capsys, monkeypatch:
     assert result["likelihood"] == "elbo"
     assert result["nfe"] == 1
     printed = capsys.readouterr().out
-    assert f"FD (digits): {result['fd']:.4f}" in printed
-    assert f"bits/dim: {result['bits_per_dim']:.4f} (elbo)" in printed
+    assert f"FD (digits): {result['fd']:.5g}  [{result['fd_interval'][0]:.5g}, " in printed
+    assert f"bits/dim: {result['bits_per_dim']:.5g}  (elbo)" in printed
+    assert (result["weights"], result["sampler"]) == ("ema", None)
     assert f"kept in {path}" in printed
 
     before = files(run.path)
     monkeypatch.setattr("genbench.evaluation.Judge.evaluate", lambda *_: pytest.fail("judged again"))
     command("evaluate", "protocol=quick", f"run={run.path}")
     assert files(run.path) == before
-    assert f"FD (digits): {result['fd']:.4f}" in capsys.readouterr().out
+    assert f"FD (digits): {result['fd']:.5g}" in capsys.readouterr().out
 
 
 def test_another_protocol_gets_a_result_of_its_own(run: Run) -> None:
@@ -84,7 +85,7 @@ def test_a_metric_that_is_missing_from_the_kept_result_is_judged(run: Run) -> No
 def test_a_run_and_its_own_samples_get_the_same_scores(run: Run, samples: Path, tmp_path: Path) -> None:
     of_run = judged(tmp_path / "a.json", f"run={run.path}")
     of_samples = judged(tmp_path / "b.json", f"samples={samples}", "data=digits", "name=mine")
-    for key in (*SCORES, "protocol", "protocol_fields", "samples", "repeats"):
+    for key in (*SCORES, "kid", "precision", "recall", "protocol", "protocol_fields", "samples", "repeats"):
         assert of_run[key] == of_samples[key], key
     assert of_samples["name"] == "mine"
     assert of_samples["nfe"] is None
@@ -151,7 +152,8 @@ def test_too_few_images_are_told_with_both_numbers(stored: str, samples: Path, t
         DataError, match=r"has 20 images, the protocol asks for 128: add images, or set protocol\.samples=20"
     ):
         command("evaluate", "protocol=quick", f"samples={path}", "data=digits")
-    assert judged(tmp_path / "x.json", f"samples={path}", "data=digits", "protocol.samples=20")["samples"] == 20
+    few = ("protocol.samples=20", "protocol.kid_subset_size=20")
+    assert judged(tmp_path / "x.json", f"samples={path}", "data=digits", *few)["samples"] == 20
 
 
 def write(folder: Path, name: str, content: bytes) -> str:
@@ -190,8 +192,16 @@ def test_samples_that_are_not_there_are_told(tmp_path: Path) -> None:
     ("overrides", "message"),
     [
         (["samples=x.npz"], "give data=..., such as data=digits"),
-        (["samples=x.npz", "run=y", "data=digits"], "give either run=FOLDER or samples=FOLDER_OR_NPZ"),
-        ([], "give either run=FOLDER or samples=FOLDER_OR_NPZ"),
+        (["samples=x.npz", "run=y", "data=digits"], "give one of run=FOLDER, samples=FOLDER_OR_FILE and split=train"),
+        ([], "give one of run=FOLDER, samples=FOLDER_OR_FILE and split=train"),
+        (["split=test"], "give data=..., such as data=digits"),
+        (["split=valid", "data=digits"], "split = \"valid\": expected 'train' or 'test'"),
+        (["split=train", "data=digits", "name=a/b"], "name=a/b cannot name a folder"),
+        (["split=train", "data=digits", "sampler=ddim"], "sampler is for run="),
+        (["run=y", "into=z"], "name and into are for samples="),
+        (["split=train", "data=digits", "metric.is.splits=2"], r"set protocol\.is_splits=2"),
+        (["split=train", "data=digits", "metric.kid.subsets=2"], r"set protocol\.kid_subsets=2"),
+        (["split=train", "data=digits", "out=x", "also.domain=w"], "out=FILE takes one result"),
         (["samples=x.npz", "data=digits", "protocol.samples=many"], 'protocol.samples = "many": expected an integer'),
         (["samples=x.npz", "data=digits", "batch_size=0"], "batch_size = 0"),
     ],

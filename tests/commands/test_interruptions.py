@@ -14,8 +14,8 @@ from genbench.core import RunError, files
 from genbench.run import Run
 from genbench.training.jsonl import read_log
 
-LONG = ("budget.batch_size=16", "training.preview_every=320", "sampler.steps=4")
-"""Forty steps, so that a signal finds the training at work."""
+LONG = ("budget.batch_size=16", "training.preview_every=320", "training.select=fd", "sampler.steps=4")
+"""Forty steps, so that a signal finds the training at work, of which the best of two checkpoints is kept."""
 DEADLINE = 240.0
 
 
@@ -78,6 +78,8 @@ def test_killed_then_interrupted_then_left_alone_equals_undisturbed(start, tiny:
 
     tiny("ddpm", *LONG, folder="hunted")
     assert digest(run.weights) == digest(straight.weights)
+    assert run.summary["selected"] == straight.summary["selected"]
+    assert straight.summary["selected"]["tried"] == 2
     assert len(resumes(run)) == 2
     assert not run.checkpoint.exists()
 

@@ -1,9 +1,11 @@
 """`genbench report`: the table and the page from run folders alone."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tiny_benchmarks import rows_of, without_paths
 from tiny_runs import command
 
@@ -55,3 +57,53 @@ def test_reports_that_make_no_sense_are_refused(whole: Path, tmp_path: Path) -> 
     for missing in (tmp_path, tmp_path / "absent"):
         with pytest.raises(RunError, match="holds no run folder"):
             command("report", f"runs={missing}")
+
+
+def test_samples_of_others_are_rows_beside_the_runs(copy: Path, whole: Path, tmp_path: Path) -> None:
+    kept = next((copy / "cells" / "one-s1" / "results").glob("*.json"))
+    result = json.loads(kept.read_text()) | {"name": "theirs", "source": "/data/theirs.zip", "data": "digits"}
+    entry = copy / "external" / "theirs" / kept.name
+    entry.parent.mkdir(parents=True)
+    entry.write_text(json.dumps(result))
+    command("report", f"runs={copy}")
+    theirs, one = rows_of(copy)["theirs"], rows_of(whole)["one"]
+    assert (theirs["family"], theirs["source"], theirs["run"]) == ("external", "/data/theirs.zip", None)
+    assert (theirs["protocol"], theirs["fd"]) == (one["protocol"], pytest.approx(result["fd"]))
+    assert (theirs["params"], theirs["train_seconds"]) == (None, None)
+
+    # a folder of such results alone has a report of its own; two unlike results of one name have none
+    alone = tmp_path / "alone"
+    shutil.copytree(copy / "external", alone / "external")
+    command("report", f"runs={alone}")
+    assert [row["model"] for row in read_leaderboard(alone)] == ["theirs"]
+    (alone / "external" / "theirs" / kept.name).write_text(json.dumps(result | {"source": "/elsewhere"}))
+    with pytest.raises(RunError, match="differ, but are both named theirs"):
+        command("report", f"runs=[{copy},{alone}]", f"out={tmp_path / 'both'}")
+    entry.write_text(json.dumps({"name": "theirs"}))
+    with pytest.raises(RunError, match="needs name, data and protocol"):
+        command("report", f"runs={copy}")
+
+
+def test_a_run_without_a_judgement_is_not_called_failed(copy: Path) -> None:
+    shutil.rmtree(copy / "cells" / "one-s1" / "results")
+    two = copy / "cells" / "two-s1" / "results"
+    (two / "ffff.failed.json").write_text(json.dumps({"error": "out of memory"}))
+    command("report", f"runs={copy}")
+    told = {(row["model"], row["status"]): row for row in read_leaderboard(copy)}
+    assert told["one", "unjudged"]["seeds"] == [1]
+    assert told["one", "ok"]["seeds"] == [2]
+    assert told["two", "ok"]["seeds"] == [1, 2]
+    assert told["two", "failed"]["error"] == "judging under protocol ffff: out of memory"
+    assert "not judged" in (copy / "leaderboard.md").read_text()
+
+
+def test_neighbours_of_the_judgement_and_real_images_of_the_data_are_shown(copy: Path, tmp_path: Path) -> None:
+    run = copy / "cells" / "one-s1"
+    protocol = next((run / "results").glob("*.json")).stem
+    for sheet in copy.rglob("*.neighbours.png"):
+        sheet.unlink()
+    Image.new("RGB", (33, 12)).save(run / "results" / f"{protocol}.neighbours.png")
+    command("report", f"runs={run}", f"out={tmp_path / 'one'}")
+    page = (tmp_path / "one" / "report" / "index.html").read_text()
+    assert page.count("each beside its nearest training image") == 1
+    assert page.count('real images, one column per class"') == 1  # found beside the run's cells

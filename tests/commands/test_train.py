@@ -1,28 +1,28 @@
-import hashlib
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
-from conftest import Train
+from tiny_runs import FAMILIES, Train, digest
 
 from genbench.app.build import load_model
 from genbench.core import ConfigError, DataError, RunError, TrainingError
+from genbench.data.digits import Digits
 from genbench.families import vae
+from genbench.run import Run
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.jsonl import read_log
-
-FAMILIES = ("vae", "dcgan", "pixel_gpt", "ddpm")
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+from genbench.training.preview import Preview
+from genbench.training.probe import Probe
 
 
 @pytest.mark.parametrize("model", FAMILIES)
 def test_a_repeated_seed_gives_identical_weights_and_another_seed_does_not(model: str, tiny: Train) -> None:
-    once, again, other = (tiny(model, f"seed={seed}", folder=name) for seed, name in ((5, "a"), (5, "b"), (6, "c")))
+    runs = ((5, "a"), (5, "b"), (6, "c"))
+    once, again, other = (tiny(model, "budget.images=192", f"seed={seed}", folder=name) for seed, name in runs)
     assert digest(once.weights) == digest(again.weights)
     assert digest(once.weights) != digest(other.weights)
 
@@ -54,7 +54,107 @@ def test_previews_change_no_weight(tiny: Train) -> None:
     assert digest(without.weights) == digest(with_previews.weights)
     probes = [r for r in read_log(with_previews.log) if "fd" in r]
     assert [r["images"] for r in probes] == [320, 640]
+    assert all({"fd", "kid", "is"} <= probe.keys() for probe in probes)
+    assert with_previews.summary["selected"] is None
     assert {p.name for p in with_previews.samples.iterdir()} == {"0000000320.png", "0000000640.png"}
+
+
+@pytest.mark.parametrize(("reported", "other", "size"), [("test", "train", 1000), ("train", "test", 360)])
+def test_previews_compare_with_a_few_images_that_are_not_reported(
+    reported: str, other: Literal["train", "test"], size: int, tiny: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[torch.Tensor] = []
+
+    def watched(self: Probe, extractor: torch.nn.Module, real: torch.Tensor, batch: int, init=Probe.__init__) -> None:
+        compared.append(real)
+        init(self, extractor, real, batch)
+
+    monkeypatch.setattr(Probe, "__init__", watched)
+    tiny("vae", "budget.images=128", "training.preview_every=64", f"++protocol.reference={reported}")
+    (real,) = compared  # once for two previews
+    table = Digits().table(other)
+    held = {image.numpy().tobytes() for image in table.take(range(len(table))).image}
+    assert len(real) == size
+    assert {image.numpy().tobytes() for image in real} <= held
+
+
+SELECTING = ("budget.images=256", "training.preview_every=64", "training.select=fd", "lr_scheduler=constant")
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, values: Sequence[float]) -> None:
+    """In the place of what previews measure: these numbers, by the images in the order of their looks."""
+    known: dict[bytes, float] = {}
+    left = iter(values)
+
+    def measured(self: Probe, images: torch.Tensor) -> dict[str, float]:
+        content = images.numpy().tobytes()
+        if content not in known:
+            known[content] = next(left)
+        return {"fd": known[content], "kid": 0.0}
+
+    monkeypatch.setattr(Probe, "__call__", measured)
+
+
+def test_the_selected_weights_are_those_of_a_training_that_ended_there(
+    tiny: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [9.0, 4.0, 6.0, 5.0])
+    run = tiny("vae", *SELECTING, folder="selected")
+    assert run.summary["selected"] == {"metric": "fd", "images": 128, "value": 4.0, "tried": 4}
+    there = tiny("vae", "budget.images=128", "lr_scheduler=constant", folder="short")
+    last = tiny("vae", "budget.images=256", "lr_scheduler=constant", folder="long")
+    assert digest(run.weights) == digest(there.weights) != digest(last.weights)
+    # raw weights are those of the last step, selection or not
+    assert digest(run.weights_of("raw")) == digest(last.weights_of("raw")) != digest(last.weights)
+    assert not run.best.exists()
+
+
+@pytest.mark.parametrize("values", [[9.0, 4.0, 6.0, 5.0], [9.0, 6.0, 4.0, 5.0], [4.0, 6.0, 5.0, 3.0]])
+def test_an_interrupted_selection_equals_an_uninterrupted_one(
+    values: list[float], tiny: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, values)
+    straight = tiny("vae", *SELECTING, folder="straight")
+    with monkeypatch.context() as patch:
+        patch.setattr(Preview, "_save", die_at(192, Preview._save))
+        with pytest.raises(RuntimeError, match="plug"):
+            tiny("vae", *SELECTING, "training.checkpoint_every=128", folder="cut")
+    cut = Run(straight.path.parent / "cut")
+    # beyond its last checkpoint the lost attempt had kept other weights
+    cut.best.write_bytes(b"of the lost attempt")
+    resumed = tiny("vae", *SELECTING, "training.checkpoint_every=128", folder="cut")
+    assert digest(resumed.weights) == digest(straight.weights)
+    assert resumed.summary["selected"] == straight.summary["selected"]
+    assert straight.summary["selected"]["tried"] == 4
+
+
+def die_at(images: int, save: Callable[..., None]) -> Callable[..., None]:
+    def dying(self: Preview, sheet: object, seen: int) -> None:
+        if seen == images:
+            raise RuntimeError("pulled the plug")
+        save(self, sheet, seen)
+
+    return dying
+
+
+def test_selection_needs_previews_and_makes_them_part_of_the_experiment(tiny: Train, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"training\.select=kid chooses among previews.*set training\.preview_every"):
+        tiny("vae", "training.select=kid")
+    with pytest.raises(ConfigError, match=r"training\.select.*loss"):
+        tiny("vae", "training.select=loss", "training.preview_every=64")
+    assert list(tmp_path.iterdir()) == []
+    by_kid = ("budget.images=128", "training.select=kid", "training.preview_every=64")
+    selected = tiny("vae", *by_kid).summary["selected"]
+    (first, second) = (r["kid"] for r in read_log(tmp_path / "run" / "log.jsonl") if "kid" in r)
+    assert (selected["value"], selected["images"]) == min((first, 64), (second, 128))
+    with pytest.raises(RunError, match=r"training\.preview_every: 64 there, 32 here"):
+        tiny("vae", *by_kid, "training.preview_every=32")
+
+
+def test_without_an_average_raw_weights_are_the_weights(tiny: Train) -> None:
+    run = tiny("dcgan", "budget.images=64", "training.ema_half_life=0")
+    assert run.weights_of("raw") == run.weights
+    assert not run.raw.exists()
 
 
 def test_the_run_folder_alone_rebuilds_the_model(tiny: Train, tmp_path: Path) -> None:
@@ -155,9 +255,10 @@ def test_errors_come_before_any_folder(tiny: Train, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", FAMILIES)
 def test_bfloat16_accumulation_and_an_unconditional_model_train(model: str, tiny: Train) -> None:
-    run = tiny(model, "trainer.precision=bf16-mixed", "training.accumulate=2", "model.conditional=false")
+    short = ("budget.images=32", "budget.batch_size=8", "training.log_every=8")
+    run = tiny(model, *short, "trainer.precision=bf16-mixed", "training.accumulate=2", "model.conditional=false")
     losses = [r["loss"] for r in read_log(run.log) if "loss" in r] or [
         r["generator_loss"] for r in read_log(run.log) if "generator_loss" in r
     ]
-    assert len(losses) >= 4
+    assert len(losses) == 4
     assert all(torch.tensor(losses).isfinite())

@@ -1,5 +1,9 @@
 import io
+import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,3 +151,102 @@ def test_jpeg_is_read_with_a_warning(tmp_path: Path) -> None:
     png(tmp_path / "1.jpg")
     with pytest.warns(UserWarning, match="1 of 2 images .* are JPEG"):
         assert len(read_samples(tmp_path, GREY)) == 2
+
+
+def png_bytes(image: np.ndarray, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def write_zip(path: Path, files: dict[str, bytes], labels: Any = "none") -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+        if labels != "none":
+            archive.writestr("dataset.json", json.dumps({"labels": labels}))
+
+
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_a_zip_is_read_like_the_folder_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr(samples, "_RESIDENT_LIMIT", limit)
+    names = ["00001/img3.png", "00000/img9.png", "00000/img1.PNG", "top.png", "00001/a/b.png"]
+    files = {name: png_bytes(NOISE[row]) for row, name in enumerate(names)}
+    junk = {"__MACOSX/._top.png": b"no image", "notes.txt": b"", "00000/": b""}
+    write_zip(tmp_path / "a.zip", files | junk, [[name, row + 10] for row, name in enumerate(names)])
+    table = read_samples(tmp_path / "a.zip", RGB)
+    assert isinstance(table, ResidentTable) == (limit > 0)
+    order = sorted(range(5), key=lambda row: names[row])
+    images = table.take(range(5))
+    np.testing.assert_array_equal(images.image.permute(0, 2, 3, 1).numpy(), NOISE[order])
+    assert images.label is not None
+    assert images.label.tolist() == [row + 10 for row in order]
+    picked = table.take([4, 0])
+    assert torch.equal(picked.image, images.image[[4, 0]])
+    assert picked.label is not None
+    assert picked.label.tolist() == [order[4] + 10, order[0] + 10]
+    for name, content in files.items():
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(content)
+    assert torch.equal(everything(read_samples(tmp_path / "folder", RGB)), images.image)
+
+
+def test_a_zip_without_labels_has_none_and_another_content_another_fingerprint(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(samples, "_RESIDENT_LIMIT", 0)
+    content = png_bytes(NOISE[0])
+    write_zip(tmp_path / "null.zip", {"0.png": content}, None)
+    write_zip(tmp_path / "plain.zip", {"0.png": content})
+    write_zip(tmp_path / "other.zip", {"0.png": png_bytes(NOISE[1])})
+    null, plain, other = (read_samples(tmp_path / f"{name}.zip", RGB) for name in ("null", "plain", "other"))
+    assert null.label is plain.label is None
+    assert null.fingerprint() == plain.fingerprint() != other.fingerprint()
+
+
+def test_a_zip_of_grey_and_jpeg(tmp_path: Path) -> None:
+    grey = NOISE[:, :, :4, 0]
+    rgb = png_bytes(np.repeat(grey[1][..., None], 3, 2))
+    write_zip(tmp_path / "grey.zip", {"0.png": png_bytes(grey[0]), "1.png": rgb})
+    assert torch.equal(everything(read_samples(tmp_path / "grey.zip", GREY)), torch.from_numpy(grey[:2])[:, None])
+    write_zip(tmp_path / "lossy.zip", {"0.png": png_bytes(grey[0]), "1.jpg": png_bytes(grey[1], "JPEG")})
+    with pytest.warns(UserWarning, match=r"1 of 2 images in .*lossy\.zip are JPEG"):
+        assert len(read_samples(tmp_path / "lossy.zip", GREY)) == 2
+
+
+FINE = png_bytes(NOISE[0, :, :4, 0])
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda p: write_zip(p, {"notes.txt": b""}), r"a\.zip holds no \.png or \.jpg"),
+        (lambda p: p.write_bytes(b"PK but no zip"), r"a\.zip is not a zip, or is cut short"),
+        (
+            lambda p: write_zip(p, {"0.png": FINE, "d/1.png": b"no image"}),
+            r"a\.zip/d/1\.png cannot be read as an image",
+        ),
+        (lambda p: write_zip(p, {"0.png": FINE, "1.png": cut_png()}), r"a\.zip/1\.png cannot be read as an image"),
+        (lambda p: write_zip(p, {"0.png": FINE, "1.png": png_bytes(NOISE[0])}), r"1\.png is 4x5x3 .*are 4x4x1"),
+        (lambda p: write_zip(p, {"0.png": png_bytes(np.zeros((4, 4), np.uint16))}), r"0\.png has mode I;16"),
+        (lambda p: write_zip(p, {"0.png": FINE, "1.png": FINE}, [["0.png", 1]]), r"json has no label for 1\.png"),
+        (lambda p: write_zip(p, {"0.png": FINE}, [["0.png", [0, 1]]]), r"json has the label \[0, 1\] for 0\.png"),
+        (lambda p: write_zip(p, {"0.png": FINE}, [1, 2]), r"dataset\.json cannot be read"),
+        (lambda p: write_zip(p, {"0.png": FINE, "dataset.json": b"{"}), r"dataset\.json cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_what_is_wrong_in_a_zip_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], None], message: str, limit: int
+) -> None:
+    monkeypatch.setattr(samples, "_RESIDENT_LIMIT", limit)
+    write(tmp_path / "a.zip")
+    with pytest.raises(DataError, match=message):
+        everything(read_samples(tmp_path / "a.zip", GREY))
+
+
+def test_a_changed_byte_in_a_zip_is_found(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a.zip", {"0.png": FINE})
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[content.index(b"IDAT") + 6] ^= 1
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.zip/0\.png cannot be read \(Bad CRC-32"):
+        read_samples(tmp_path / "a.zip", GREY)

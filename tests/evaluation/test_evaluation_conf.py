@@ -17,7 +17,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 
 def composed(tmp_path: Path, *overrides: str) -> Any:
     (tmp_path / "main.yaml").write_text(
-        f"hydra: {{searchpath: ['file://{CONF}']}}\ndefaults: [protocol: digits, features: digits, _self_]\n"
+        f"hydra: {{searchpath: ['file://{CONF}']}}\ndefaults: [features: digits, protocol: digits, _self_]\n"
     )
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         return compose("main", list(overrides))
@@ -29,23 +29,44 @@ def test_every_protocol_brings_its_metrics(tmp_path: Path, name: str) -> None:
     protocol = instantiate(config.protocol)
     metrics = instantiate(config.metric)
     assert isinstance(protocol, Protocol)
-    assert protocol.name == name
-    assert set(metrics) == {"fd", "is", "accuracy"}
+    assert protocol.name == ("torch_fidelity" if name == "crosswalk" else name)
+    assert "fd" in metrics
     assert all(isinstance(metric, Metric) for metric in metrics.values())
-    assert metrics["is"].splits == protocol.is_splits
+    if "is" in metrics:
+        assert (metrics["is"].splits, metrics["is"].shuffle) == (protocol.is_splits, protocol.is_shuffle)
+    if "kid" in metrics:
+        assert metrics["kid"].subset_size == protocol.kid_subset_size
 
 
 def test_the_presets_are_what_they_say(tmp_path: Path) -> None:
     standard = instantiate(composed(tmp_path, "protocol=standard").protocol)
     assert standard == Protocol("standard", samples=50_000, reference="train", repeats=1, is_splits=10)
     digits = instantiate(composed(tmp_path).protocol)
-    assert digits == Protocol("digits", samples=1000, reference="test", repeats=3, is_splits=5)
+    assert digits == Protocol("digits", samples=1000, repeats=3, is_splits=5, kid_subset_size=200)
+
+
+@pytest.mark.parametrize(
+    ("preset", "resize", "differs"),
+    [
+        ("torch_fidelity", "tf1", {}),
+        ("clean_fid", "clean", {}),
+        ("torchmetrics", "antialias", {"rounding": "truncate"}),
+        ("adm", "tf1", {"rounding": "truncate", "is_shuffle": False}),
+        ("pytorch_fid", "pytorch", {}),
+    ],
+)
+def test_presets_of_other_evaluators(tmp_path: Path, preset: str, resize: str, differs: dict[str, Any]) -> None:
+    config = composed(tmp_path, f"protocol={preset}")
+    assert instantiate(config.protocol) == Protocol(preset, samples=50_000, reference="train", **differs)
+    assert config.features["_target_"] == "genbench.features.Inception"
+    assert config.features.resize == resize
+    assert composed(tmp_path, f"protocol={preset}", "features.resize=tf1").features.resize == "tf1"
 
 
 def test_metrics_are_chosen_and_splits_set_on_the_command_line(tmp_path: Path) -> None:
     config = composed(tmp_path, "metric=[is]", "protocol.is_splits=7")
     assert OmegaConf.to_container(config.metric, resolve=True) == {
-        "is": {"_target_": "genbench.metrics.InceptionScore", "splits": 7}
+        "is": {"_target_": "genbench.metrics.InceptionScore", "splits": 7, "shuffle": True}
     }
 
 
@@ -56,6 +77,6 @@ def test_features_default_to_the_shipped_classifier(tmp_path: Path) -> None:
 @pytest.mark.parametrize("group", ["features", "metric", "protocol"])
 def test_every_choice_describes_itself_in_its_first_line(group: str) -> None:
     for path in (CONF / group).glob("*.yaml"):
-        first = path.read_text().splitlines()[0]
+        first = next(line for line in path.read_text().splitlines() if not line.startswith("# @package"))
         assert first.startswith("# ")
         assert 20 < len(first) < 120

@@ -1,10 +1,11 @@
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench.core import Condition, GenerativeModel, ImageSpec, Noise, TrainStep
+from genbench.core import Condition, ConfigError, DataError, GenerativeModel, ImageSpec, Noise, TrainStep
 from genbench.diffusion.objectives import Epsilon
 from genbench.diffusion.samplers import DDIM
 from genbench.diffusion.schedules import Cosine
@@ -107,3 +108,36 @@ def test_a_gans_samples_do_not_depend_on_the_batch() -> None:
     assert len(whole.unique(dim=0)) == 24
     assert source.cost is not None
     assert source.cost.nfe == 1.0
+
+
+class Constant(Painter):
+    """Paints the values it is given, one a pixel."""
+
+    def __init__(self, value: Sequence[float], levels: int = 256) -> None:
+        super().__init__(conditional=False)
+        self.spec, self.value = ImageSpec(1, 1, len(value), levels=levels), torch.tensor(value)
+
+    def sample(self, noise: Noise, condition: Condition) -> Tensor:
+        return self.value.expand(len(noise), 1, 1, -1)
+
+
+def test_floats_become_bytes_by_the_nearest_level_or_cut_short() -> None:
+    # in bytes: below the range, 0, 0.49, 0.51, 127.5, 254.49, 254.51, 255, above
+    value = [-7.0, -1.0, -1.0 + 0.49 / 127.5, -1.0 + 0.51 / 127.5, 0.003, 254.49 / 127.5 - 1.0, 254.51 / 127.5 - 1.0]
+    model = Constant([*value, 1.0, 9.0])
+    nearest = ModelSource(model, "nearest").draw(0, [0])[0].flatten().tolist()
+    truncate = ModelSource(model, "truncate", rounding="truncate").draw(0, [0])[0].flatten().tolist()
+    assert nearest == [0, 0, 0, 1, 128, 254, 255, 255, 255]
+    assert truncate == [0, 0, 0, 0, 127, 254, 254, 255, 255]
+
+
+def test_truncation_is_refused_for_fewer_levels() -> None:
+    with pytest.raises(ConfigError, match=r"256 grey levels, the data have 17: set protocol\.rounding=nearest"):
+        ModelSource(Constant([0.0], levels=17), "c", rounding="truncate")
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "truncate"])
+def test_nan_is_not_judged_as_black(rounding: Literal["nearest", "truncate"]) -> None:
+    source = ModelSource(Constant([0.0, float("nan")]), "broken", rounding=rounding)
+    with pytest.raises(DataError, match="broken made NaN in 3 of 3 images"):
+        source.draw(0, range(3))

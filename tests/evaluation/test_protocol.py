@@ -25,17 +25,19 @@ PROTOCOL = Protocol("p", samples=1000, reference="test", repeats=3, is_splits=5)
 SHA = "a" * 64
 
 
-def hash_of(protocol: Protocol = PROTOCOL, extractor: FeatureExtractor | None = None, sha: str = SHA) -> str:
-    return short_hash(protocol.identity(extractor or Named(), sha))
+def hash_of(
+    protocol: Protocol = PROTOCOL, extractor: FeatureExtractor | None = None, sha: str = SHA, sampler: Any = None
+) -> str:
+    return short_hash(protocol.identity(extractor or Named(), {"split": protocol.reference, "sha256": sha}, sampler))
 
 
 def test_the_hash_never_changes_by_accident() -> None:
     # a published number carries this hash: change the fields on purpose only
-    assert hash_of() == "af24b33498"
+    assert hash_of() == "c399bf9137"
 
 
 def test_the_hash_is_ten_hex_digits_and_ignores_the_order_of_keys() -> None:
-    identity = PROTOCOL.identity(Named(), SHA)
+    identity = PROTOCOL.identity(Named(), {"sha256": SHA})
     assert short_hash(dict(reversed(identity.items()))) == short_hash(identity)
     assert len(hash_of()) == 10
     assert int(hash_of(), 16) >= 0
@@ -48,6 +50,13 @@ def test_the_hash_is_ten_hex_digits_and_ignores_the_order_of_keys() -> None:
         lambda: hash_of(replace(PROTOCOL, reference="train")),
         lambda: hash_of(replace(PROTOCOL, repeats=2)),
         lambda: hash_of(replace(PROTOCOL, is_splits=10)),
+        lambda: hash_of(replace(PROTOCOL, is_shuffle=False)),
+        lambda: hash_of(replace(PROTOCOL, kid_subsets=10)),
+        lambda: hash_of(replace(PROTOCOL, kid_subset_size=100)),
+        lambda: hash_of(replace(PROTOCOL, neighbours=5)),
+        lambda: hash_of(replace(PROTOCOL, rounding="truncate")),
+        lambda: hash_of(replace(PROTOCOL, weights="raw")),
+        lambda: hash_of(sampler={"_target_": "DDIM", "steps": 50}),
         lambda: hash_of(extractor=Named(name="other")),
         lambda: hash_of(extractor=Named(fingerprint="1" * 64)),
         lambda: hash_of(extractor=Named(preprocessing="bicubic")),
@@ -62,7 +71,10 @@ def test_a_name_moves_no_score() -> None:
     assert hash_of(replace(PROTOCOL, name="q")) == hash_of()
 
 
-@pytest.mark.parametrize("wrong", [{"samples": 1}, {"repeats": 0}, {"is_splits": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"samples": 1}, {"repeats": 0}, {"is_splits": 0}, {"kid_subsets": 0}, {"kid_subset_size": 1}, {"neighbours": 0}],
+)
 def test_impossible_counts_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"protocol.{next(iter(wrong))} is .*expected at least"):
         replace(PROTOCOL, **wrong)

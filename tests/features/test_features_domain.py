@@ -1,15 +1,18 @@
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from genbench.core import ConfigError, DataError, ImageSpec
 from genbench.data.digits import Digits
 from genbench.features import DomainClassifier
 from genbench.features.domain import SHIPPED
+from genbench.features.fit import labelled_sha256
 
 SHIPPED_DIGITS = SHIPPED / "digits.safetensors"
 DIGITS = ImageSpec(1, 8, 8, num_classes=10, levels=17)
@@ -26,14 +29,14 @@ def test_recorded_accuracy_is_the_accuracy_on_the_recorded_split(judge: DomainCl
     right = judge(test.image)["logits"].argmax(1) == test.label
     assert judge.record["test_accuracy"] == pytest.approx(float(right.double().mean()), abs=1e-6)
     assert judge.record["test_accuracy"] >= 0.98
-    assert judge.record["test_sha256"] == hashlib.sha256(test.image.numpy().tobytes()).hexdigest()
+    assert judge.record["test_sha256"] == labelled_sha256(test.image, test.label)
 
 
 def test_it_was_trained_on_the_training_split_alone(judge: DomainClassifier) -> None:
     split = Digits().table("train")
     train = split.take(range(len(split)))
-    assert judge.record["train_sha256"] == hashlib.sha256(train.image.numpy().tobytes()).hexdigest()
-    assert judge.record["script"] == "scripts/train_digits_classifier.py"
+    assert judge.record["train_sha256"] == labelled_sha256(train.image, train.label)
+    assert (judge.record["data"], judge.record["train_images"]) == ("digits", 1437)
 
 
 def test_shipped_weights_are_small_and_fingerprinted_by_their_bytes(judge: DomainClassifier) -> None:
@@ -77,9 +80,15 @@ def test_other_data_are_refused_with_the_fix(judge: DomainClassifier, spec: Imag
         judge.check(spec)
 
 
-def test_images_of_another_shape_are_refused(judge: DomainClassifier) -> None:
+def test_images_of_another_shape_or_kind_are_refused(judge: DomainClassifier) -> None:
     with pytest.raises(DataError, match=r"\(1, 8, 8\).*\(3, 8, 8\)"):
         judge(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+    for wrong, said in (
+        (torch.zeros(2, 1, 8, 8), r"float32 \[2, 1, 8, 8\]"),
+        (torch.zeros(1, 8, 8).byte(), r"\[1, 8, 8\]"),
+    ):
+        with pytest.raises(DataError, match=f"uint8 images.*{said}.*to_uint8"):
+            judge(wrong)
 
 
 def test_its_distance_is_not_called_fid(judge: DomainClassifier) -> None:
@@ -96,9 +105,20 @@ def test_unknown_and_foreign_weights_are_refused(tmp_path: Path) -> None:
             DomainClassifier(weights=tmp_path / f"{name}.safetensors")
 
 
-def test_one_changed_weight_is_another_extractor(judge: DomainClassifier, tmp_path: Path) -> None:
+def test_one_changed_weight_is_noticed(tmp_path: Path) -> None:
     content = bytearray(SHIPPED_DIGITS.read_bytes())
     content[-1] ^= 1
-    (tmp_path / "other.safetensors").write_bytes(content)
-    other = DomainClassifier(weights=tmp_path / "other.safetensors")
-    assert other.identity() != judge.identity()
+    (tmp_path / "changed.safetensors").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"changed\.safetensors holds other weights than were written .*features fit"):
+        DomainClassifier(weights=tmp_path / "changed.safetensors")
+
+
+def test_another_record_is_another_extractor_called_after_its_data(judge: DomainClassifier, tmp_path: Path) -> None:
+    with safe_open(SHIPPED_DIGITS, framework="pt") as file:
+        record = json.loads(file.metadata()["domain_classifier"])
+    path = tmp_path / "mine.safetensors"
+    save_file(load_file(SHIPPED_DIGITS), path, {"domain_classifier": json.dumps(record | {"data": "mine"})})
+    mine = DomainClassifier(weights=path)
+    assert mine.identity() != judge.identity()
+    assert (mine.name, mine.frechet_name, mine.comparable) == ("mine", "FD (mine)", False)
+    assert DomainClassifier("ours", path).name == "ours"

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torch_fidelity import feature_extractor_inceptionv3 as fidelity
 
-from genbench.core import ConfigError, ImageSpec
+from genbench.core import ConfigError, DataError, ImageSpec
 from genbench.data.images import ResidentTable
 from genbench.evaluation import Judge, Protocol, Reference
 from genbench.evaluation.sources import TableSource
 from genbench.features import Inception
+from genbench.features.fidelity import register
+from genbench.features.resize import CONVENTIONS
 from genbench.metrics import FrechetDistance, InceptionScore
 
 
@@ -83,6 +85,49 @@ def test_grey_is_repeated_to_rgb_and_other_weights_are_not_called_fid(weights: t
     assert extractor.fingerprint == sha256
     assert not extractor.classifies
     assert extractor.frechet_name == f"FD (inception-{sha256[:8]})"
+
+
+def test_the_convention_and_the_precision_are_part_of_the_identity(weights: tuple[Path, str]) -> None:
+    path, sha256 = weights
+    plain = Inception(path, sha256=sha256)
+    others = [Inception(path, sha256=sha256, resize=resize) for resize in CONVENTIONS if resize != "tf1"]
+    others.append(Inception(path, sha256=sha256, precision="bfloat16"))
+    identities = [str(sorted(extractor.identity().items())) for extractor in [plain, *others]]
+    assert len(set(identities)) == 5
+    assert len({register(extractor) for extractor in [plain, *others]}) == 5  # torch-fidelity caches by this name
+
+
+def test_layout_reorders_sums_only_and_bfloat16_moves_features_a_little(weights: tuple[Path, str]) -> None:
+    path, sha256 = weights
+    image = torch.randint(0, 256, (2, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    plain, fast = Inception(path, sha256=sha256), Inception(path, sha256=sha256, channels_last=True)
+    expected = plain(image)["features"]
+    assert fast.identity() == plain.identity()
+    torch.testing.assert_close(fast(image)["features"], expected, rtol=1e-4, atol=1e-5 * float(expected.max()))
+    coarse = Inception(path, sha256=sha256, precision="bfloat16")(image)
+    assert coarse["features"].dtype == coarse["logits"].dtype == torch.float32
+    off = float((coarse["features"] - expected).norm() / expected.norm())
+    assert 1e-4 < off < 0.05
+
+
+def test_only_published_weights_in_float32_are_called_fid(
+    weights: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sha256 = weights
+    monkeypatch.setattr("genbench.features.inception.PUBLISHED_SHA256", sha256[:8])
+    assert Inception(path, sha256=sha256).frechet_name == "FID"
+    assert Inception(path, sha256=sha256, precision="bfloat16").frechet_name == "FD (inception)"
+
+
+def test_anything_but_bytes_is_refused(weights: tuple[Path, str]) -> None:
+    extractor = Inception(weights[0], sha256=weights[1])
+    for wrong, said in (
+        (torch.rand(1, 3, 8, 8), r"float32 \[1, 3, 8, 8\]"),
+        (torch.zeros(3, 8, 8).byte(), r"uint8 \[3, 8, 8\]"),
+        (torch.zeros(1, 4, 8, 8).byte(), r"uint8 \[1, 4, 8, 8\]"),
+    ):
+        with pytest.raises(DataError, match=f"judges uint8 images .*{said}: turn them into bytes"):
+            extractor(wrong)
 
 
 class Malice:

@@ -7,29 +7,80 @@ from safetensors.torch import load_file
 
 from genbench.core import RunError, files
 from genbench.core.files import write_atomically, write_json
-from genbench.run import Run
+from genbench.run import Run, recipe_hash
 
 CONFIG = {"name": "m", "model": {"a": 1}, "seed": 3, "logger": None, "run_dir": "x"}
+WEIGHTS = {"w": torch.arange(6.0).reshape(2, 3).T}
 
 
 def test_create_open_finish(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "r", CONFIG, {"seed": 3})
     assert not run.finished
     run.checkpoint.write_bytes(b"state")
-    run.finish({"w": torch.arange(6.0).reshape(2, 3).T}, {"images": 5, "seconds": 1.0})
+    run.best.write_bytes(b"state")
+    run.finish(WEIGHTS, WEIGHTS, {"images": 5, "seconds": 1.0})
     again = Run.open(tmp_path / "r")
     assert again.finished
-    assert again.summary == {"images": 5, "seconds": 1.0}
+    assert again.summary == {"images": 5, "seconds": 1.0, "raw": "weights.safetensors"}
     assert again.manifest == {"seed": 3}
     assert again.config.model.a == 1
-    assert torch.equal(load_file(again.weights)["w"], torch.arange(6.0).reshape(2, 3).T)
+    assert torch.equal(load_file(again.weights)["w"], WEIGHTS["w"])
     assert not run.checkpoint.exists()
+    assert not run.best.exists()
+
+
+def test_raw_weights_are_kept_where_they_differ(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r", CONFIG, {})
+    with pytest.raises(RunError, match="not finished"):
+        run.weights_of("raw")
+    run.finish(WEIGHTS, {"w": WEIGHTS["w"] + 1}, {})
+    assert (run.weights_of("ema"), run.weights_of("raw")) == (run.weights, run.raw)
+    assert torch.equal(load_file(run.weights_of("raw"))["w"], WEIGHTS["w"] + 1)
+    run.finish(WEIGHTS, WEIGHTS, {})
+    assert run.weights_of("raw") == run.weights
+    assert not run.raw.exists()
+
+
+def test_a_run_without_raw_weights_names_the_fix(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r", CONFIG, {})
+    write_json(run.path / "training.json", {"images": 5})
+    assert run.weights_of("ema") == run.weights
+    with pytest.raises(RunError, match=r"protocol\.weights=ema, or train it again"):
+        run.weights_of("raw")
 
 
 def test_the_same_experiment_is_found_again_whatever_its_logger(tmp_path: Path) -> None:
     Run.create(tmp_path / "r", CONFIG, {"seed": 3})
     other = CONFIG | {"logger": {"x": 1}, "run_dir": "elsewhere"}
     assert Run.create(tmp_path / "r", other, {}).manifest == {"seed": 3}
+
+
+def selecting(**training: object) -> dict[str, object]:
+    return CONFIG | {
+        "training": {"select": None, "preview_every": 10, "workers": 0} | training,
+        "features": {"weights": "a"},
+        "protocol": {"reference": "test", "samples": 10},
+    }
+
+
+def test_previews_are_part_of_an_experiment_that_selects_by_them() -> None:
+    for plain in ({}, {"preview_every": 20}, {"preview_every": None}):
+        assert recipe_hash(selecting(**plain)) == recipe_hash(selecting())
+    by_fd = selecting(select="fd")
+    hashes = {recipe_hash(config) for config in (selecting(), by_fd, selecting(select="kid"))}
+    hashes.add(recipe_hash(selecting(select="fd", preview_every=20)))
+    hashes.add(recipe_hash(by_fd | {"features": {"weights": "b"}}))
+    hashes.add(recipe_hash(by_fd | {"protocol": {"reference": "train", "samples": 10}}))
+    assert len(hashes) == 6
+    assert recipe_hash(by_fd | {"protocol": {"reference": "test", "samples": 99}}) == recipe_hash(by_fd)
+
+
+def test_a_folder_of_before_selections_is_found_again(tmp_path: Path) -> None:
+    old = CONFIG | {"training": {"clip": 1.0}}
+    new = CONFIG | {"training": {"clip": 1.0, "select": None, "preview_every": 5}}
+    Run.create(tmp_path / "r", old, {})
+    assert Run.create(tmp_path / "r", new, {}).path == tmp_path / "r"
+    assert recipe_hash(old) == recipe_hash(new)
 
 
 def test_another_experiment_is_refused_and_its_difference_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -61,8 +61,10 @@ def open_data(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
     return dataset, plain
 
 
-def load_model(run: Run, sampler: dict[str, Any] | None = None) -> GenerativeModel:
-    """A finished run's model with its judged weights, in evaluation mode, drawing by `sampler` if one is given.
+def load_model(
+    run: Run, sampler: dict[str, Any] | None = None, weights: Literal["ema", "raw"] = "ema"
+) -> GenerativeModel:
+    """A finished run's model with its averaged or raw weights, in evaluation mode, drawing by `sampler` if given.
 
     Raises:
         RunError: training is not finished, or the weights are missing, corrupt or another model's.
@@ -77,7 +79,7 @@ def load_model(run: Run, sampler: dict[str, Any] | None = None) -> GenerativeMod
     validate_config(config)
     run.summary  # noqa: B018  raises unless training is finished
     model: GenerativeModel = build(config["model"])
-    load_weights(model, run.weights)
+    load_weights(model, run.weights_of(weights))
     return model.eval()
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from genbench.app.build import resolve
 from genbench.app.judging import read_result
+from genbench.benchmark.aggregate import aggregate
 from genbench.benchmark.report import ModelPage
-from genbench.benchmark.rows import Row, aggregate, is_control
+from genbench.benchmark.report.page import Sheet
+from genbench.benchmark.rows import CONTROL, EXTERNAL, Row, is_control
 from genbench.benchmark.tables import ranked
 from genbench.core import RunError
 from genbench.data.dataset import ImageDataset
@@ -25,8 +26,9 @@ SHEET = "final.npz"
 FAILURE = "failed.json"
 CONTROLS = "controls"
 REAL = "real.npz"
+NEIGHBOURS = ".neighbours.png"
+FAILED = ".failed.json"
 
-Sheet = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None]
 NOTHING: Sheet = (np.zeros((0, 1, 1, 1), np.uint8), None)
 
 
@@ -34,12 +36,12 @@ def find_runs(roots: Sequence[str | Path]) -> list[Run]:
     """Every run folder at or below the given folders, once each, in the order of their paths.
 
     Raises:
-        RunError: a folder that does not exist, or holds no run.
+        RunError: a folder that does not exist, or holds neither a run nor an external model's results.
     """
     runs: dict[Path, Run] = {}
     for root in map(Path, roots):
         found = sorted(path.parent for path in root.rglob("manifest.json") if not path.parent.name.startswith("."))
-        if not found:
+        if not found and not _external_results(root):
             raise RunError(f"{root} holds no run folder: give a benchmark's folder, or folders of `genbench train`")
         for path in found:
             runs.setdefault(path.resolve(), Run.open(path))
@@ -47,7 +49,7 @@ def find_runs(roots: Sequence[str | Path]) -> list[Run]:
 
 
 def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:
-    """One cell per run and protocol it was judged under; a run that failed or was never judged is a failed cell."""
+    """One cell per run and protocol it was judged under, and one without a result per failure or unjudged run."""
     found = []
     for run in runs:
         config = run.config
@@ -66,19 +68,31 @@ def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:
                 "params": summary["params"],
                 "train_seconds": summary["seconds"],
                 "images_per_second": summary["images_per_second"],
+                "checkpoints_tried": (summary.get("selected") or {}).get("tried"),
             }
-        results = sorted(run.result_path("*").parent.glob("*.json"))
-        found += [{**cell, "result": read_result(path)} for path in results]
-        if not results:
-            found.append({**cell, "result": None, "error": _why_not(run)})
+        judged = [{**cell, **outcome} for outcome in _judgements(run)]
+        found += judged or [{**cell, **_why_not(run)}]
     return found
 
 
-def _why_not(run: Run) -> str:
+def _judgements(run: Run) -> list[dict[str, Any]]:
+    """What came of each protocol the run was judged under."""
+    outcomes: list[dict[str, Any]] = []
+    for path in sorted((run.path / "results").glob("*.json")):
+        if not path.name.endswith(FAILED):
+            outcomes.append({"result": read_result(path)})
+        elif not path.with_name(path.name.removesuffix(FAILED) + ".json").is_file():
+            why = f"judging under protocol {path.name.removesuffix(FAILED)}: {read_result(path)['error']}"
+            outcomes.append({"result": None, "error": why, "status": "failed"})
+    return outcomes
+
+
+def _why_not(run: Run) -> dict[str, Any]:
     failure = run.path / FAILURE
     if failure.is_file():
-        return str(json.loads(failure.read_text())["error"])
-    return "never judged" if run.finished else "training is not finished"
+        return {"result": None, "error": str(json.loads(failure.read_text())["error"]), "status": "failed"}
+    why = "`genbench evaluate run=FOLDER` judges it" if run.finished else "training is not finished"
+    return {"result": None, "error": why, "status": "unjudged"}
 
 
 def controls(roots: Sequence[str | Path]) -> list[dict[str, Any]]:
@@ -88,9 +102,40 @@ def controls(roots: Sequence[str | Path]) -> list[dict[str, Any]]:
         for path in sorted(root.rglob(f"{CONTROLS}/*.json")):
             kept = read_result(path)
             for name, result in kept["results"].items():
-                cell = {"family": "control", "model": name, "data": kept["data"], "seed": None, "result": result}
+                cell = {"family": CONTROL, "model": name, "data": kept["data"], "seed": None, "result": result}
                 found[name, result["protocol"]] = cell
     return list(found.values())
+
+
+def external(roots: Sequence[str | Path]) -> list[dict[str, Any]]:
+    """The cells of images that others made, judged into a folder below the given ones; each result once.
+
+    Raises:
+        RunError: different results under one name and protocol.
+    """
+    found: dict[tuple[Any, ...], tuple[Path, dict[str, Any]]] = {}
+    for root in map(Path, roots):
+        for path in _external_results(root):
+            result = read_result(path)
+            key = tuple(result.get(name) for name in ("name", "data", "protocol"))
+            if None in key:
+                raise RunError(
+                    f"{path} is no result of external samples: it needs name, data and protocol; judge the samples "
+                    "again with `genbench evaluate samples=... name=... into=...`"
+                )
+            twin, kept = found.setdefault(key, (path, result))
+            if kept != result:
+                raise RunError(f"{twin} and {path} differ, but are both named {key[0]}: leave one out, or rename it")
+    return [_external_cell(result) for _, result in found.values()]
+
+
+def _external_cell(result: dict[str, Any]) -> dict[str, Any]:
+    named = {"family": EXTERNAL, "model": result["name"], "data": result["data"], "seed": None}
+    return {**named, "source": result.get("source"), "result": result}
+
+
+def _external_results(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob(f"{EXTERNAL}/*/*.json") if not path.name.endswith(FAILED))
 
 
 def pages(rows: Sequence[Row]) -> list[ModelPage]:
@@ -102,16 +147,22 @@ def pages(rows: Sequence[Row]) -> list[ModelPage]:
         run = Run.open(row["run"])
         sheet = run.samples / SHEET
         images, labels = _load(sheet) if sheet.is_file() else NOTHING
-        shown.append(ModelPage(row, images, labels, read_log(run.log)))
+        beside = run.path / "results" / f"{row['protocol']}{NEIGHBOURS}"
+        shown.append(
+            ModelPage(row, images, labels, read_log(run.log), beside.read_bytes() if beside.is_file() else None)
+        )
     return shown
 
 
-def real_images(roots: Sequence[str | Path]) -> Sheet:
-    """Real images that a benchmark left below the given folders, ordered as the models' sheets are."""
-    for root in map(Path, roots):
-        for path in sorted(root.rglob(REAL)):
-            return _load(path)
-    return NOTHING
+def real_images(runs: Iterable[Run]) -> dict[str, Sheet]:
+    """Real images that the runs' benchmarks left, by the name of the data, ordered as the models' sheets are."""
+    found: dict[str, Sheet] = {}
+    for run in runs:
+        name = run.manifest["data"]["name"]
+        path = next((folder / REAL for folder in run.path.resolve().parents[:2] if (folder / REAL).is_file()), None)
+        if path is not None and name not in found:
+            found[name] = _load(path)
+    return found
 
 
 def choose_real(dataset: ImageDataset, n: int) -> list[int]:
@@ -130,12 +181,14 @@ def choose_real(dataset: ImageDataset, n: int) -> list[int]:
 
 
 def all_rows(roots: Sequence[str | Path]) -> list[Row]:
-    """The rows of every run and control below the given folders."""
-    return aggregate([*cells(find_runs(roots)), *controls(roots)])
+    """The rows of every run, external model and control below the given folders."""
+    return aggregate([*cells(find_runs(roots)), *external(roots), *controls(roots)])
 
 
 def about(runs: Sequence[Run]) -> dict[str, Any]:
     """What a report says of where its numbers come from, under its headings."""
+    if not runs:
+        return {}
     first = runs[0].manifest
     code = first["git"] or {}
     return {

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-from genbench.app.cli import COMMANDS, OTHERS, SHELLS, run_hydra
+from genbench.app.cli import COMMANDS, SHELLS, first_words, run_hydra, second_words, split
 from genbench.app.listing import groups, unknown
 from genbench.app.paths import conf_dirs, user_dir
 
@@ -12,16 +12,19 @@ from genbench.app.paths import conf_dirs, user_dir
 def complete() -> int:
     """Prints what may follow the line in COMP_LINE, as the shell's completion function asks."""
     program, *words = os.environ["COMP_LINE"].split(" ")
+    command, rest = split(words)
     if len(words) < 2:
-        _offer([*COMMANDS, *OTHERS], words)
-    elif words[0] == "list":
+        _offer(first_words(), words)
+    elif command == "list":
         _offer(groups(conf_dirs(words)), words)
-    elif words[0] == "completion":
+    elif command == "completion":
         _offer(SHELLS, words)
-    elif words[0] in COMMANDS:
-        os.environ["COMP_LINE"] = " ".join([program, *words[1:]])
+    elif len(words) == 2 and second_words(words[0]):
+        _offer(second_words(words[0]), words)
+    elif command in COMMANDS:
+        os.environ["COMP_LINE"] = " ".join([program, *rest])
         own = user_dir(words)
-        return run_hydra(words[0], sys.argv[1:] + ([] if own is None else ["--config-dir", str(own)]))
+        return run_hydra(command, sys.argv[1:] + ([] if own is None else ["--config-dir", str(own)]))
     return 0
 
 

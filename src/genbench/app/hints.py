@@ -37,7 +37,7 @@ def misspelt(command: str, arguments: Sequence[str]) -> str | None:
 
 def _missing(config: DictConfig, command: str, key: str, found: Mapping[str, Iterable[str]]) -> str | None:
     node: Any = OmegaConf.to_container(config)
-    inside = command
+    inside = command.replace("_", " ")
     for name in key.split("."):
         if node is None and inside in found:
             return f"{key} needs a choice of {inside} first: give {inside}=..., one of {', '.join(found[inside])}"

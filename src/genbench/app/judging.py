@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from genbench.app.build import build
+from genbench.app.build import build, resolve
+from genbench.app.neighbours import write_neighbours
+from genbench.app.paths import cache_dir
 from genbench.core import ConfigError, GenerativeModel, HasLikelihood, RunError, SeededNoise
 from genbench.core.batch import Batch
 from genbench.core.files import write_json
 from genbench.core.pixels import to_float
 from genbench.data.dataset import ImageDataset, Split
 from genbench.evaluation import Judge, Protocol, Reference
+from genbench.evaluation.ranks import barrier, rank
 from genbench.evaluation.sources import ModelSource, TableSource
+from genbench.evaluation.store import ChunkStore
+from genbench.features.files import sha256_of
+from genbench.metrics import Metric
 from genbench.run import Run
+
+CONSTANTS = {
+    "is": {"splits": "is_splits", "shuffle": "is_shuffle"},
+    "kid": {"subsets": "kid_subsets", "subset_size": "kid_subset_size"},
+    "precision_recall": {"neighbours": "neighbours"},
+    "density_coverage": {"neighbours": "neighbours"},
+}
+"""What the arguments of metrics must equal, because the protocol's hash speaks for them."""
 
 
 def make_judge(
@@ -27,43 +43,86 @@ def make_judge(
     batch: int = 250,
     progress: bool = True,
     device: torch.device | str = "cpu",
-    **protocol: Any,
+    sampler: Mapping[str, Any] | None = None,
+    keep_images: bool = False,
 ) -> Judge:
-    """The judge that `features`, `protocol` and `metric` of a config describe; `protocol` overrides its values.
+    """The judge that `features`, `protocol`, `metric` and `reference` of a config describe.
+
+    `sampler` is what the judged model was made to draw with instead of its own.
 
     Raises:
         ConfigError: an extractor that cannot judge this data, or whose weights are not at hand.
+        DataError: reference statistics of another extractor.
     """
     extractor = build(config["features"]).to(device)
     extractor.check(dataset.spec)
-    rules: Protocol = build({**config["protocol"], **protocol})
-    splits = (config["metric"].get("is") or {}).get("splits", rules.is_splits)
-    if splits != rules.is_splits:
-        raise ConfigError(
-            f"metric.is.splits={splits} is not what the protocol's hash says: set protocol.is_splits={splits}"
-        )
-    split = TableSource(dataset.table(rules.reference), f"{dataset.name} {rules.reference}")
-    reference = Reference.read(split, extractor, batch, progress)
-    return Judge(dataset.spec, rules, extractor, build(config["metric"]), reference, batch, progress)
+    rules: Protocol = build(config["protocol"])
+    metrics: dict[str, Metric] = build(config["metric"])
+    _check_constants(config["metric"], rules)
+    images = any(metric.needs_images for metric in metrics.values())
+
+    def read(split: Split) -> Reference:
+        source = TableSource(dataset.table(split), f"{dataset.name} {split}")
+        return Reference.read(source, extractor, batch, progress, cache_dir() / "features", images)
+
+    imported = config.get("reference")
+    reference = Reference.load(Path(imported), extractor) if imported else read(rules.reference)
+    splits: dict[Split, Reference] = {}
+    if any(metric.needs_splits for metric in metrics.values()):
+        names: tuple[Split, Split] = ("train", "test")
+        splits = {name: reference if name == rules.reference and not imported else read(name) for name in names}
+    return Judge(dataset.spec, rules, extractor, metrics, reference, splits, sampler, keep_images, batch, progress)
 
 
-def real_source(dataset: ImageDataset, judge: Judge) -> TableSource:
-    """The split that is not the reference: real images, as a control."""
-    split: Split = "train" if judge.protocol.reference == "test" else "test"
-    return TableSource(dataset.table(split), f"{dataset.name} {split}")
+def _check_constants(metrics: Mapping[str, Any], rules: Protocol) -> None:
+    for name, arguments in CONSTANTS.items():
+        for argument, field in arguments.items():
+            given, agreed = (metrics.get(name) or {}).get(argument), getattr(rules, field)
+            if given is not None and given != agreed:
+                raise ConfigError(
+                    f"metric.{name}.{argument}={given} is not what the protocol's hash says: set "
+                    f"protocol.{field}={given}"
+                )
 
 
-def judge_run(run: Run, model: GenerativeModel, dataset: ImageDataset, judge: Judge) -> dict[str, Any]:
-    """The result of a run under a judge's protocol, from its folder when it has been judged before."""
+@contextmanager
+def kept_draws(run: Run) -> Iterator[Path]:
+    """A folder in the run that keeps what is drawn and extracted, until all judgements in the block are written."""
+    folder = run.path / "results" / ".draws"
+    yield folder
+    barrier()
+    if rank() == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def judge_run(run: Run, model: GenerativeModel, dataset: ImageDataset, judge: Judge, draws: Path) -> dict[str, Any]:
+    """The result of a run under a judge's protocol, from its folder when it has been judged before.
+
+    `draws` keeps what is drawn and extracted, so that an interrupted judgement goes on, and further judges of the
+    same samples draw nothing.
+    """
     path = run.result_path(judge.hash)
     kept = read_result(path) if path.is_file() else {}
-    if kept and judge.metrics.keys() <= kept.keys():
+    if kept and judge.metrics.keys() <= set(kept.get("metrics", ())):
         return kept
     # the first draw of a process pays for what later ones find ready: it is made off the clock
     ModelSource(model, "warm-up").draw(0, range(min(judge.batch, judge.protocol.samples)))
-    source = ModelSource(model, run.path.name)
-    result = {**kept, **judge.evaluate(source), **bits_per_dim(model, dataset, judge.progress)}
-    write_json(path, result)
+    rounding, sampler = judge.protocol.rounding, judge.sampler or resolve(run.config)["sampler"]
+    source = ModelSource(model, run.path.name, rounding=rounding)
+    drawn_by = {"weights": sha256_of(run.weights_of(judge.protocol.weights)), "sampler": sampler, "rounding": rounding}
+    store = ChunkStore(draws, drawn_by)
+    found = judge.evaluate(source, store)
+    before = kept.get("repeats") or [{}] * len(found["repeats"])
+    merged = [{**old, **new} for old, new in zip(before, found["repeats"], strict=True)]
+    result = {**kept, **found, "repeats": merged}
+    samples, train = judge.table(source, 0, store), judge.split("train")
+    if rank() == 0:
+        result |= bits_per_dim(model, dataset, judge.progress)
+        result["sampler"], result["weights"] = sampler, judge.protocol.weights
+        result["metrics"] = sorted({*kept.get("metrics", ()), *judge.metrics})
+        if train is not None:
+            write_neighbours(path.with_suffix(".neighbours.png"), samples, source, train, dataset.table("train"))
+        write_json(path, result)
     return result
 
 

@@ -1,5 +1,6 @@
 """Where the configs are."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,3 +28,8 @@ def conf_dirs(arguments: Sequence[str]) -> list[Path]:
     """The folders that choices are looked up in, the user's before the shipped one."""
     own = user_dir(arguments)
     return [conf_dir()] if own is None else [own, conf_dir()]
+
+
+def cache_dir() -> Path:
+    """Where features of stored images are kept: `$GENBENCH_CACHE`, or `~/.cache/genbench`."""
+    return Path(os.environ.get("GENBENCH_CACHE") or Path.home() / ".cache" / "genbench")

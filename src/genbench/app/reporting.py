@@ -14,7 +14,7 @@ def report(roots: Sequence[str | Path], out: Path, title: str) -> None:
     """Prints the table and writes leaderboard.json, .csv, .md and report/index.html into `out`."""
     rows = all_rows(roots)
     write_leaderboard(out, rows)
-    images, labels = real_images(roots)
-    page = write_report(out, title, rows, pages(rows), images, about(find_runs(roots)), labels)
+    runs = find_runs(roots)
+    page = write_report(out, title, rows, pages(rows), real_images(runs), about(runs))
     print_table(rows)
     print(f"{out / 'leaderboard.json'}, .csv, .md; {page}")

@@ -50,6 +50,7 @@ def check_rules(config: Mapping[str, Any]) -> None:
     _check_features(config)
     _check_devices(config)
     _check_trainer(config)
+    _check_selection(config)
 
 
 def _check_parts(config: Mapping[str, Any], model: type) -> None:
@@ -100,6 +101,16 @@ def _check_trainer(config: Mapping[str, Any]) -> None:
     precision = trainer.get("precision", "32-true")
     if precision not in ("32-true", "bf16-mixed"):
         raise ConfigError(f"trainer.precision={precision}: choose 32-true or bf16-mixed")
+
+
+def _check_selection(config: Mapping[str, Any]) -> None:
+    """Checkpoints are chosen among previews."""
+    training = config.get("training") or {}
+    if training.get("select") is not None and training.get("preview_every") is None:
+        raise ConfigError(
+            f"training.select={training['select']} chooses among previews, and there are none: set "
+            "training.preview_every to a number of images, or training.select=null"
+        )
 
 
 def slots(model: type) -> dict[str, Slot]:

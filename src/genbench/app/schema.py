@@ -7,7 +7,7 @@ plain values.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pytorch_lightning import Trainer
@@ -51,6 +51,7 @@ class Training(Section):
     log_every: Count
     checkpoint_every: Count
     preview_every: Count | None
+    select: Literal["fd", "kid"] | None = None  # runs of earlier versions have no such key
 
 
 @dataclass
@@ -98,8 +99,14 @@ class EvaluateConfig(Section):
 
     run: str | None
     samples: str | None
+    split: Literal["train", "test"] | None
     name: str | None
     data: ImageDataset | None
+    sampler: DiffusionSampler | TokenSampler | None
+    reference: str | None
+    also: dict[str, str | None]
+    crosswalk: list[str] | None
+    into: str | None
     features: FeatureExtractor
     protocol: Protocol
     metric: dict[str, Metric]
@@ -135,10 +142,34 @@ class ReportConfig(Section):
     out: str | None
 
 
+@dataclass
+class FeaturesFitConfig(Section):
+    """`genbench features fit`."""
+
+    data: ImageDataset | None
+    epochs: Count | None
+    seed: Seed
+    out: str | None
+
+
+@dataclass
+class ReferenceExportConfig(Section):
+    """`genbench reference export`."""
+
+    data: ImageDataset | None
+    features: FeatureExtractor
+    split: Literal["train", "test"]
+    out: str
+    batch_size: Count
+    device: str
+
+
 SCHEMAS: dict[str, type[Section]] = {
     "train": TrainConfig,
     "sample": SampleConfig,
     "evaluate": EvaluateConfig,
     "benchmark": BenchmarkConfig,
     "report": ReportConfig,
+    "features_fit": FeaturesFitConfig,
+    "reference_export": ReferenceExportConfig,
 }

@@ -29,6 +29,7 @@ from genbench.training.jsonl import JsonlLogger
 from genbench.training.module import TrainingModule
 from genbench.training.progress import Progress
 from genbench.training.recorder import Recorder
+from genbench.training.selection import Selection
 from genbench.training.wandb import WandbLogger
 
 log = logging.getLogger(__name__)
@@ -107,8 +108,9 @@ def _fit(
         ResumeCheckpoint(run.checkpoint, settings["checkpoint_every"], recorder),
         Progress(run.path.name),
     ]
+    selection = Selection(run.best, settings["select"]) if settings["select"] else None
     if settings["preview_every"] is not None:
-        callbacks.insert(1, preview(run, dataset, config, model))
+        callbacks.insert(1, preview(run, dataset, config, model, selection))
     with _quiet():
         try:
             trainer: pl.Trainer = build(config["trainer"])(
@@ -134,8 +136,10 @@ def _fit(
         "seconds": round(seconds, 3),
         "images_per_second": round(module.images_seen / max(seconds, 1e-9), 1),
         "params": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "selected": selection.record if selection else None,
     }
-    run.finish(module.averaged_state_dict(), summary)
+    weights = selection.weights() if selection and selection.record else module.averaged_state_dict()
+    run.finish(weights, module.raw_state_dict(), summary)
 
 
 def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataModule, run: Run, seed: int) -> None:

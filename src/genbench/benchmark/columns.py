@@ -7,38 +7,53 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from genbench.benchmark.rows import Row, is_control
+from genbench.benchmark.rows import Row, deviation, is_control, is_real, score
 from genbench.benchmark.statistics import finite
 
 MISSING = "\N{EN DASH}"
 
+Better = Literal["low", "high", "zero", "real"]
+"""The better end of a column: the lowest, the highest, the nearest to 0, or the nearest to the control `real`."""
+
+ARROWS = {"low": " \N{DOWNWARDS ARROW}", "high": " \N{UPWARDS ARROW}"}
+ARROWS |= {"zero": " \N{RIGHTWARDS ARROW}0", "real": " \N{RIGHTWARDS ARROW}real"}
+
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, a row's text, and, where rows can be ranked by it, its number and the better end."""
+    """A column: its title, a row's text, its number if it has one, and, where rows are ranked by it, the better end."""
 
     title: str
     text: Callable[[Row], str]
-    value: Callable[[Row], float | None] = lambda row: None
-    better: Literal["low", "high"] | None = None
+    value: Callable[[Row], float | None] | None = None
+    better: Better | None = None
 
     @property
     def numeric(self) -> bool:
         """Whether the column holds numbers, which are aligned on the right."""
-        return self.better is not None
+        return self.value is not None
 
     def best(self, rows: Sequence[Row]) -> float | None:
         """The best value any model has; None where there are not two models to compare."""
         if self.title.startswith("bits/dim") and len({r["likelihood"] for r in rows if r["likelihood"]}) > 1:
             return None  # a bound and an exact likelihood do not rank models
-        values = [v for row in rows if not is_control(row) and (v := finite(self.value(row))) is not None]
-        if len(values) < 2:
+        values = [v for row in rows if not is_control(row) and (v := self.number(row)) is not None]
+        if len(values) < 2 or self.better is None:
             return None
-        return min(values) if self.better == "low" else max(values)
+        if self.better == "low":
+            return min(values)
+        if self.better == "high":
+            return max(values)
+        target = 0.0 if self.better == "zero" else next((self.number(row) for row in rows if is_real(row)), None)
+        return None if target is None else min(values, key=lambda value: abs(value - target))
 
     def is_best(self, row: Row, best: float | None) -> bool:
         """Whether the row is a model that has the column's best value."""
-        return best is not None and not is_control(row) and finite(self.value(row)) == best
+        return best is not None and not is_control(row) and self.number(row) == best
+
+    def number(self, row: Row) -> float | None:
+        """The row's finite number, or None."""
+        return finite(self.value(row)) if self.value else None
 
 
 def distance_name(features: str | None) -> str:
@@ -57,8 +72,8 @@ def columns(features: str | None) -> list[Column]:
         Column("family", lambda r: r["family"]),
         Column("model", lambda r: r["model"]),
         Column("seeds", lambda r: " ".join(map(str, r["seeds"])) or MISSING),
-        Column(distance_name(features), lambda r: plus_minus(r["fd"], r["fd_std"]), lambda r: r["fd"], "low"),
-        Column(score_name(features), lambda r: plus_minus(r["is"], r["is_std"]), lambda r: r["is"], "high"),
+        Column(distance_name(features), lambda r: plus_minus(r["fd"], deviation(r, "fd")), lambda r: r["fd"], "low"),
+        Column(score_name(features), lambda r: plus_minus(r["is"], deviation(r, "is")), lambda r: r["is"], "high"),
         Column("accuracy", lambda r: percent(r["accuracy"]), lambda r: r["accuracy"], "high"),
         Column("bits/dim", bits, lambda r: r["bits_per_dim"], "low"),
         Column("params", lambda r: count(r["params"]), lambda r: r["params"], "low"),
@@ -96,6 +111,11 @@ def plus_minus(value: float | None, std: float | None) -> str:
     return f"{value:,.{places}f} ± {std:,.{places}f}"
 
 
+def p_value(p: float) -> str:
+    """A p-value as `p = 0.031`, to two significant digits and no further than `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.{2 if p >= 0.1 else 3}f}"
+
+
 def percent(fraction: float | None) -> str:
     """A fraction as `97.3 %`."""
     return MISSING if fraction is None else f"{100 * fraction:.1f} %"
@@ -129,7 +149,14 @@ def bits(row: Row) -> str:
     return f"{number(row['bits_per_dim'])} ({row['likelihood'] or 'kind unknown'})"
 
 
-def short_error(row: Row, length: int = 90) -> str:
-    """The first line of a failure, cut to fit a table."""
-    line = (row["error"] or "failed").strip().splitlines()[0]
-    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+def with_deviation(row: Row, key: str, scale: float = 1.0) -> str:
+    """A score of a row, times `scale`, with its ±."""
+    value, std = score(row, key), deviation(row, key)
+    return plus_minus(None if value is None else scale * value, None if std is None else scale * std)
+
+
+def why_not(row: Row, length: int = 90) -> str:
+    """What a row without scores says in their place, cut to fit a table."""
+    line = (row["error"] or row["status"]).strip().splitlines()[0]
+    line = line if len(line) <= length else line[: length - 1].rstrip() + "…"
+    return f"{'failed' if row['status'] == 'failed' else 'not judged'}: {line}"

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 
-from genbench.benchmark.columns import Column, short_error
+from genbench.benchmark.columns import Column, why_not
 from genbench.benchmark.rows import ROW_KEYS, Row, is_control, normalised
 from genbench.benchmark.tables import Table, ranked, split
 from genbench.core import RunError
@@ -80,23 +80,35 @@ def to_markdown(rows: Sequence[Row]) -> str:
 
 
 def _markdown_table(table: Table) -> str:
-    bests = [column.best(table.rows) for column in table.columns]
     lines = [f"### {_cell(table.title)}", ""]
     if table.differs:
         lines += [_cell(table.differs), ""]
-    lines += [
-        _line([column.title for column in table.columns]),
-        _line(["---:" if column.numeric else "---" for column in table.columns]),
+    lines += _markdown_grid(table.rows, table.columns)
+    if table.panel:
+        lines += ["", f"#### {_cell(table.panel_title)}", "", *_markdown_grid(table.scored, table.panel)]
+    notes = [table.footnote, *table.flags]
+    return "\n".join([*lines, *(line for note in notes for line in ("", _cell(note))), ""])
+
+
+def _markdown_grid(rows: Sequence[Row], columns: Sequence[Column]) -> list[str]:
+    bests = [column.best(rows) for column in columns]
+    lines = [
+        _line([column.title for column in columns]),
+        _line(["---:" if column.numeric else "---" for column in columns]),
     ]
-    for row in table.rows:
+    for row in rows:
         texts = [
             f"**{column.text(row)}**" if column.is_best(row, best) else column.text(row)
-            for column, best in zip(table.columns, bests, strict=True)
+            for column, best in zip(columns, bests, strict=True)
         ]
-        if row["status"] == "failed":
-            texts[3] = f"failed: {short_error(row)}"
+        if row["status"] != "ok":
+            texts[_first_number(columns)] = why_not(row)
         lines.append(_line([_cell(text) for text in texts]))
-    return "\n".join([*lines, "", table.footnote, ""])
+    return lines
+
+
+def _first_number(columns: Sequence[Column]) -> int:
+    return next(i for i, column in enumerate(columns) if column.numeric)
 
 
 def _cell(text: str) -> str:
@@ -108,9 +120,9 @@ def _line(texts: Sequence[str]) -> str:
 
 
 def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
-    """Prints one table per protocol: the best of each column bold, controls dimmed at the end.
+    """Prints one table per protocol, then its quality panel: the best of each column bold, controls dimmed at the end.
 
-    A terminal too narrow for it gets the same table in two parts, quality and cost.
+    A terminal too narrow for a table gets it in parts, each with the names of its models.
     """
     if console is None:
         console = Console()
@@ -118,33 +130,45 @@ def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
             console = Console(width=max(console.width, WIDE))
     for table in split(rows):
         console.print(escape(table.title), style="italic")
-        whole = _rich_table(table, table.columns)
-        if Measurement.get(console, console.options.update(width=UNBOUNDED), whole).maximum <= console.width:
-            console.print(whole)
-        else:
-            names, quality, cost = table.columns[:2], table.columns[2:7], table.columns[7:]
-            console.print(_rich_table(table, [names[1], *quality]))
-            console.print(_rich_table(table, [*names, *cost]))
+        _print_in_parts(console, table.rows, table.columns)
+        if table.panel:
+            console.print(escape(table.panel_title), style="italic")
+            _print_in_parts(console, table.scored, table.panel)
         if table.differs:
             console.print(escape(table.differs), style="yellow", highlight=False)
-        console.print(table.footnote, style="dim", highlight=False)
-        for row in table.failed:
-            failure = f"{row['model']} failed: {short_error(row, 400)}"
-            console.print(escape(failure), style="red", highlight=False)
+        for note in (table.footnote, *table.flags):
+            console.print(escape(note), style="dim", highlight=False)
+        for row in [*table.failed, *table.unjudged]:
+            console.print(escape(f"{row['model']} {why_not(row, 400)}"), style="red", highlight=False)
 
 
-def _rich_table(table: Table, columns: Sequence[Column]) -> RichTable:
+def _print_in_parts(console: Console, rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    """The columns, as many side by side as fit; every further part starts with the models' names again."""
+    names, part = columns[1], list(columns[:2])
+    for column in columns[2:]:
+        if _width(console, _rich_table(rows, [*part, column])) > console.width and len(part) > 1:
+            console.print(_rich_table(rows, part))
+            part = [names]
+        part.append(column)
+    console.print(_rich_table(rows, part))
+
+
+def _width(console: Console, rich: RichTable) -> int:
+    return Measurement.get(console, console.options.update(width=UNBOUNDED), rich).maximum
+
+
+def _rich_table(rows: Sequence[Row], columns: Sequence[Column]) -> RichTable:
     rich = RichTable(box=box.SIMPLE_HEAD, padding=0)
-    bests = [column.best(table.rows) for column in columns]
+    bests = [column.best(rows) for column in columns]
     for column in columns:
         rich.add_column(escape(column.title), justify="right" if column.numeric else "left", no_wrap=True)
-    for row in table.rows:
+    for row in rows:
         texts = [
             f"[bold]{escape(column.text(row))}[/bold]" if column.is_best(row, best) else escape(column.text(row))
             for column, best in zip(columns, bests, strict=True)
         ]
-        if row["status"] == "failed":
-            first = next(i for i, column in enumerate(columns) if column.numeric)
-            texts[first] = "[red]failed[/red]"
+        if row["status"] != "ok" and any(column.numeric for column in columns):
+            word = "[red]failed[/red]" if row["status"] == "failed" else "not judged"
+            texts[_first_number(columns)] = word
         rich.add_row(*texts, style="dim" if is_control(row) else None)
     return rich

@@ -1,4 +1,4 @@
-"""Means, spreads and when two of them tell models apart."""
+"""Means, spreads, standard errors, and the test that tells two models apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from scipy.special import stdtr, stdtrit
+
 Spread = Literal["training seeds", "sampling seeds"]
+
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,23 @@ def estimate(values: Sequence[Sequence[Any]]) -> Estimate:
     return Estimate(mean(value for seed in values for value in seed), std, spread)
 
 
-def distinguishable(a: float, a_std: float | None, b: float, b_std: float | None) -> bool:
-    """Whether the intervals mean ± std of two models are disjoint; an unknown std counts as zero."""
-    return abs(a - b) >= (a_std or 0.0) + (b_std or 0.0) and a != b
+def interval(centre: float, error: float, freedom: float = math.inf) -> list[float]:
+    """The 95 % interval [low, high] about a mean; `freedom` are the t distribution's, infinite for a normal one."""
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
+    return [centre - half, centre + half]
+
+
+def welch(
+    a: float, a_error: float, b: float, b_error: float, a_freedom: float = math.inf, b_freedom: float = math.inf
+) -> float:
+    """Two-sided p-value that two means with these standard errors are equal (Welch, 1947, unequal variances).
+
+    Errors that come of n numbers have n - 1 degrees of freedom, those known from resampling infinitely many: of two
+    such this is the z-test.
+    """
+    variance = a_error**2 + b_error**2
+    if variance == 0:
+        return 1.0 if a == b else 0.0
+    parts = a_error**4 / a_freedom + b_error**4 / b_freedom
+    freedom = variance**2 / parts if parts > 0 else math.inf
+    return 2 * float(stdtr(freedom, -abs(a - b) / math.sqrt(variance)))

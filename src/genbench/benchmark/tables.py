@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbench.benchmark.columns import Column, columns
-from genbench.benchmark.rows import Row, is_control, normalised
+from genbench.benchmark.footnotes import footnote
+from genbench.benchmark.panel import panel
+from genbench.benchmark.rows import Row, is_control, is_real, normalised
 
 
 @dataclass(frozen=True)
@@ -27,46 +29,70 @@ class Table:
         return columns(self.features)
 
     @property
+    def panel(self) -> list[Column]:
+        """The columns of the second table of the same rows; empty where no row has further scores."""
+        return panel(self.scored, self.features)
+
+    @property
+    def scored(self) -> list[Row]:
+        """The rows that have a judgement, controls too."""
+        return [row for row in self.rows if row["status"] == "ok"]
+
+    @property
     def judged(self) -> list[Row]:
         """Models with a Frechet distance, best first."""
         return [row for row in self.rows if not is_control(row) and row["fd"] is not None]
 
     @property
     def controls(self) -> dict[str, Row]:
-        """Control rows with a Frechet distance by model name: `real`, `noise`."""
+        """Control rows with a Frechet distance by model name: `real`, `noise`, ..."""
         return {row["model"]: row for row in self.rows if is_control(row) and row["fd"] is not None}
 
     @property
+    def real(self) -> Row | None:
+        """The control that judges real images, where it was judged under this protocol."""
+        return next(filter(is_real, self.rows), None)
+
+    @property
     def failed(self) -> list[Row]:
+        """Rows whose training or judgement came to nothing."""
         return [row for row in self.rows if row["status"] == "failed"]
+
+    @property
+    def unjudged(self) -> list[Row]:
+        """Rows that nobody has judged yet."""
+        return [row for row in self.rows if row["status"] == "unjudged"]
 
     @property
     def title(self) -> str:
         return f"{self.data}, protocol {self.protocol or 'none'}"
 
     @property
+    def panel_title(self) -> str:
+        return f"{self.title}, quality panel"
+
+    @property
+    def flags(self) -> list[str]:
+        """What makes some numbers of this table doubtful, each once."""
+        return list(dict.fromkeys(flag for row in self.rows for flag in row["flags"]))
+
+    @property
     def footnote(self) -> str:
-        """What the ± of this table is."""
-        spreads = {row["spread"] for row in self.rows if row["spread"] and not is_control(row)}
-        if not spreads:
-            return "No ±: every model was trained and sampled once."
-        if len(spreads) == 1:
-            return f"± is the sample standard deviation over {spreads.pop()}."
-        return "± is the sample standard deviation over training seeds, or over sampling seeds where there is one."
+        return footnote(self.scored)
 
 
 def ranked(rows: Iterable[Row]) -> list[Row]:
-    """Models by Frechet distance, then the unjudged and failed, then controls by theirs."""
+    """Models by Frechet distance, then those without a result, then controls by theirs."""
 
     def order(row: Row) -> tuple[bool, bool, float, str]:
         fd = row["fd"]
-        return is_control(row), row["status"] == "failed", math.inf if fd is None else fd, row["model"]
+        return is_control(row), row["status"] != "ok", math.inf if fd is None else fd, row["model"]
 
     return sorted(rows, key=order)
 
 
 def split(rows: Sequence[Row]) -> list[Table]:
-    """One table per (data, features, protocol), largest first; a failed row joins the first table of its data."""
+    """One table per (data, features, protocol), largest first; a row without a result joins the first of its data."""
     rows = [normalised(row) for row in rows]
     groups: dict[tuple[str, str | None, str | None], list[Row]] = {}
     for row in rows:
@@ -74,7 +100,7 @@ def split(rows: Sequence[Row]) -> list[Table]:
             groups.setdefault((row["data"], row["features"], row["protocol"]), []).append(row)
     groups = dict(sorted(groups.items(), key=lambda item: -len(item[1])))
     for row in rows:
-        if row["protocol"] is None and row["status"] == "failed":
+        if row["protocol"] is None and row["status"] != "ok":
             home = next((key for key in groups if key[0] == row["data"]), (row["data"], None, None))
             groups.setdefault(home, []).append(row)
     facts = {key: _facts(key, group) for key, group in groups.items()}

@@ -2,6 +2,8 @@
 
 import json
 import os
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RunError: it cannot be written, such as on a full disk.
     """
-    # unique, so that two processes writing one file never touch each other's half
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # unique, so that two processes, on one host or two, never touch each other's half
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
@@ -24,7 +26,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise RunError(f"cannot write {path}: {error.strerror or error}; what was there before is kept") from error
 
 

@@ -1,9 +1,13 @@
 """Stored samples of any model, read as images of the data they imitate."""
 
+import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -11,6 +15,7 @@ from genbench.core import DataError, ImageSpec
 from genbench.data.image_files import Decoder, StreamedTable, find_images, read_image
 from genbench.data.images import ImageTable, ResidentTable
 from genbench.data.npz import read_npz
+from genbench.data.sample_zip import ZipTable
 
 _LOSSY = (".jpg", ".jpeg")
 _SUFFIXES = (".png", *_LOSSY)
@@ -18,10 +23,10 @@ _RESIDENT_LIMIT = 2**30
 
 
 def read_samples(path: Path, spec: ImageSpec) -> ImageTable:
-    """The images of an npz archive, or every PNG and JPEG below a folder in the order of their paths.
+    """The images of an npz archive, or every PNG and JPEG in a folder or zip in the order of their paths.
 
     They must have the shape of `spec`, whose other facts may differ; `as_data` says how grey images may be stored.
-    Only an archive can hold labels; `read_npz` says under which keys.
+    Archives can hold labels: `read_npz` and `ZipTable` say where.
 
     Raises:
         DataError: nothing there, no images, an image that cannot be read, or one of another shape or mode.
@@ -29,7 +34,11 @@ def read_samples(path: Path, spec: ImageSpec) -> ImageTable:
     if path.is_dir():
         return _read_folder(path, spec)
     if not path.exists():
-        raise DataError(f"{path} does not exist; give a folder of PNGs or an npz archive, such as samples=images.npz")
+        raise DataError(
+            f"{path} does not exist; give a folder of PNGs or an npz archive, such as samples=images.npz, or a zip"
+        )
+    if path.suffix.lower() == ".zip":
+        return _read_zip(path, spec)
     table = read_npz(path)
     return ResidentTable(as_data(table.image, spec, f"{path} holds images that are"), table.label)
 
@@ -66,7 +75,7 @@ class SampleDecoder(Decoder):
         return as_data(pixels[None], self.spec, f"{path} is")[0]
 
 
-def _grey_or_rgb(image: Image.Image, path: Path) -> Image.Image:
+def _grey_or_rgb(image: Image.Image, path: Path | str) -> Image.Image:
     if image.mode not in ("L", "RGB"):
         raise DataError(f"{path} has mode {image.mode}, expected 8-bit grey (L) or RGB; save it so")
     return image
@@ -76,15 +85,34 @@ def _read_folder(root: Path, spec: ImageSpec) -> ImageTable:
     files = find_images(root, _SUFFIXES)
     if not files:
         raise DataError(f"{root} holds no .png or .jpg images; give a folder of samples, or an npz archive")
+    _warn_of_jpeg(files, root)
+    table = StreamedTable(root, files, None, SampleDecoder(spec), root / files[0], levels=256)
+    return table.resident() if table.nbytes <= _RESIDENT_LIMIT else table
+
+
+def _read_zip(path: Path, spec: ImageSpec) -> ImageTable:
+    def decode(content: io.BytesIO, place: str) -> Tensor:
+        try:
+            with Image.open(content) as image:
+                pixels = torch.from_numpy(np.array(_grey_or_rgb(image, place)))
+        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+            raise DataError(f"{place} cannot be read as an image ({error}); mend it or take it out") from error
+        pixels = pixels.reshape(*pixels.shape[:2], -1).permute(2, 0, 1).contiguous()
+        return as_data(pixels[None], spec, f"{place} is")[0]
+
+    table = ZipTable(path, _SUFFIXES, decode)
+    _warn_of_jpeg(table.files, path)
+    return table.resident() if table.nbytes <= _RESIDENT_LIMIT else table
+
+
+def _warn_of_jpeg(files: Sequence[str], place: Path) -> None:
     lossy = sum(name.lower().endswith(_LOSSY) for name in files)
     if lossy:
         warnings.warn(
-            f"{lossy} of {len(files)} images in {root} are JPEG, whose compression alone moves FID "
+            f"{lossy} of {len(files)} images in {place} are JPEG, whose compression alone moves FID "
             "(by about 21 at quality 75): save samples as PNG",
-            stacklevel=3,
+            stacklevel=4,
         )
-    table = StreamedTable(root, files, None, SampleDecoder(spec), root / files[0], levels=256)
-    return table.resident() if table.nbytes <= _RESIDENT_LIMIT else table
 
 
 def _size(channels: int, height: int, width: int) -> str:

@@ -12,9 +12,11 @@ from genbench.features import FeatureExtractor
 
 @dataclass(frozen=True)
 class Protocol:
-    """How many samples are drawn, how often, and against which split they are judged.
+    """How many samples are drawn, how often and how, against which split, and with which constants of the metrics.
 
-    Sampling seeds are 0 to `repeats`-1. Weights are the averaged ones, always.
+    Sampling seeds are 0 to `repeats`-1. `is_splits` and `is_shuffle` are the inception score's, `kid_subsets` and
+    `kid_subset_size` those of the kernel distance, `neighbours` the k of precision, recall, density and coverage.
+    `rounding` says how floats become bytes, `weights` whether the averaged weights of a run are judged or the raw.
 
     Raises:
         ConfigError: counts below what any metric can use.
@@ -25,31 +27,46 @@ class Protocol:
     reference: Literal["train", "test"] = "test"
     repeats: int = 1
     is_splits: int = 10
+    is_shuffle: bool = True
+    kid_subsets: int = 100
+    kid_subset_size: int = 1000
+    neighbours: int = 3
+    rounding: Literal["nearest", "truncate"] = "nearest"
+    weights: Literal["ema", "raw"] = "ema"
 
     def __post_init__(self) -> None:
-        for field, value, least in (
-            ("samples", self.samples, 2),
-            ("repeats", self.repeats, 1),
-            ("is_splits", self.is_splits, 1),
+        for field, least in (
+            ("samples", 2),
+            ("repeats", 1),
+            ("is_splits", 1),
+            ("kid_subsets", 1),
+            ("kid_subset_size", 2),
+            ("neighbours", 1),
         ):
+            value = getattr(self, field)
             if value < least:
                 raise ConfigError(f"protocol.{field} is {value}; expected at least {least}")
 
-    def identity(self, extractor: FeatureExtractor, reference_sha256: str) -> dict[str, Any]:
+    def identity(
+        self, extractor: FeatureExtractor, reference: Mapping[str, Any], sampler: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Everything two scores must share to stand in one column.
 
-        `name` is left out: it changes no score. The sampler and its number of evaluations are left out too:
-        they are a model's own, as its architecture is, and a table exists to compare them; each row carries
-        its NFE and its run's config instead.
+        `name` is left out: it changes no score. `sampler` is what all models were made to draw with; None says
+        that each drew with its own, as it has its own architecture: tables exist to compare models with their
+        samplers, and each result carries its sampler and the evaluations it took.
         """
         return {
             "samples": self.samples,
             "seeds": list(range(self.repeats)),
             "labels": "index modulo classes",
-            "weights": "ema",
-            "rounding": "nearest",
-            "is_splits": self.is_splits,
-            "reference": {"split": self.reference, "sha256": reference_sha256},
+            "weights": self.weights,
+            "sampler": dict(sampler) if sampler is not None else "the model's own",
+            "rounding": self.rounding,
+            "is": {"splits": self.is_splits, "shuffle": self.is_shuffle},
+            "kid": {"subsets": self.kid_subsets, "subset_size": self.kid_subset_size},
+            "neighbours": self.neighbours,
+            "reference": dict(reference),
             "extractor": extractor.identity(),
         }
 

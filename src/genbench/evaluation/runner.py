@@ -1,28 +1,40 @@
 """Runs the protocol: draw, extract, score, repeat."""
 
+from __future__ import annotations
+
+import math
 import statistics
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from genbench.core import ImageSpec
 from genbench.evaluation.extraction import extract
 from genbench.evaluation.protocol import Protocol, short_hash
 from genbench.evaluation.reference import Reference
-from genbench.evaluation.sources import ImageSource, NoiseSource
+from genbench.evaluation.sources import ImageSource
+from genbench.evaluation.store import ChunkStore
 from genbench.features import FeatureExtractor
-from genbench.metrics import FeatureTable, Metric, Scores
+from genbench.metrics import Evidence, FeatureTable, Metric, Score, Scores
 
 Result = dict[str, Any]
 """What a judgement found, ready for JSON."""
+
+Split = Literal["train", "test"]
+
+Z95 = 1.959964
+"""Half the width of a 95 % interval, in standard errors."""
 
 
 @dataclass(frozen=True)
 class Judge:
     """Scores any source of images against one reference under one protocol.
 
-    `batch` moves speed and memory, never a score. Fewer images than feature dimensions are scored with a warning.
+    `splits` are the data's own images, for the metrics that compare with both; `sampler` is what every model was
+    made to draw with, None if each drew with its own. `keep_images` keeps drawn images in the store for further
+    judges, even if no metric of this one needs them. `batch` moves speed and memory, never a score. Fewer images
+    than feature dimensions are scored, with a warning and a flag in the result.
 
     Raises:
         ConfigError: an extractor that cannot judge images of this spec.
@@ -33,80 +45,133 @@ class Judge:
     extractor: FeatureExtractor
     metrics: Mapping[str, Metric]
     reference: Reference
+    splits: Mapping[Split, Reference] = field(default_factory=dict)
+    sampler: Mapping[str, Any] | None = None
+    keep_images: bool = False
     batch: int = 250
     progress: bool = False
 
     def __post_init__(self) -> None:
         self.extractor.check(self.spec)
-        _warn_if_singular(self.reference.table, f"the reference {self.reference.name}")
+        for flag in self._reference_flags():
+            warnings.warn(flag, stacklevel=3)
 
     @property
     def fields(self) -> dict[str, Any]:
         """Everything that two comparable scores share."""
-        return self.protocol.identity(self.extractor, self.reference.sha256)
+        reference = {"split": self.protocol.reference, "sha256": self.reference.sha256}
+        others = {name: split.sha256 for name, split in self.splits.items() if name != self.protocol.reference}
+        weights = {name: metric.fingerprint for name, metric in self.metrics.items() if metric.fingerprint}
+        identity = self.protocol.identity(self.extractor, reference | others, self.sampler)
+        return identity | ({"metrics": weights} if weights else {})
 
     @property
     def hash(self) -> str:
         """The short hash that every number of this judge carries."""
         return short_hash(self.fields)
 
-    def evaluate(self, source: ImageSource) -> Result:
-        """Scores of a source: means over the protocol's seeds, and sample deviations `*_std` (None for one seed).
+    def evaluate(
+        self,
+        source: ImageSource,
+        store: ChunkStore | None = None,
+        memory: Callable[[int], FeatureTable | None] | None = None,
+    ) -> Result:
+        """Scores of a source: means over the protocol's seeds `K`, with `K_std`, `K_error` and `K_interval`.
 
-        A source with exactly as many images as asked for would repeat itself, and is judged once. One with
-        more is judged on a random subset per seed; these overlap, so their deviation understates.
+        `K_std` is the sample deviation over the seeds (None for one seed), `K_error` the standard error of the mean
+        by resampling within each seed, `K_interval` 95 % about it: where the score of other samples under this very
+        protocol would lie. A source with exactly as many images as asked for would repeat itself, and is judged
+        once. One with more is judged on a random subset per seed; these overlap, so their deviation understates.
+        `store` keeps what is drawn and extracted, so that an interrupted judgement goes on. `memory` stands in for
+        the training images of a seed, as metrics of memorisation see them.
 
         Raises:
             DataError: fewer images than the protocol asks for, or images unlike the data.
         """
-        once = source.size == self.protocol.samples
-        repeats = [self.scores(source, seed) for seed in range(1 if once else self.protocol.repeats)]
+        once = source.once or source.size == self.protocol.samples
+        repeats, flags = [], self._reference_flags()
+        for seed in range(1 if once else self.protocol.repeats):
+            table = self.table(source, seed, store)
+            flags += [flag for flag in self._flags(table, source.name) if flag not in flags]
+            repeats.append(self.scores(table, self.split("train") if memory is None else memory(seed)))
         result: Result = {}
         for key in repeats[0]:
-            result[key], result[f"{key}_std"] = _mean_and_deviation([row[key] for row in repeats])
+            result |= _summary(key, [row[key] for row in repeats])
+        cost = source.cost if source.cost and source.cost.images else None
         return result | {
             "features": self.extractor.name,
             "protocol": self.hash,
             "protocol_fields": self.fields,
             "samples": self.protocol.samples,
-            "repeats": [{"seed": seed, **row} for seed, row in enumerate(repeats)],
-            "sample_seconds_per_1k": source.cost.seconds_per_1k if source.cost else None,
-            "nfe": source.cost.nfe if source.cost else None,
+            "repeats": [{"seed": seed, **_plain(row)} for seed, row in enumerate(repeats)],
+            "flags": flags,
+            "sample_seconds_per_1k": cost.seconds_per_1k if cost else None,
+            "nfe": cost.nfe if cost else None,
         }
 
-    def controls(self, real: ImageSource) -> dict[str, Result]:
-        """The rows `real` (the split that is not the reference) and `noise`, between which a model should lie.
-
-        Where the split is smaller than the protocol asks for, all of it is used under the protocol of that size.
-        """
-        n = min(self.protocol.samples, real.size or self.protocol.samples)
-        judge = replace(self, protocol=replace(self.protocol, samples=n))
-        return {"real": judge.evaluate(real), "noise": self.evaluate(NoiseSource(self.spec))}
-
-    def scores(self, source: ImageSource, seed: int) -> Scores:
-        """The numbers of one sampling seed."""
-        n = self.protocol.samples
+    def table(self, source: ImageSource, seed: int, store: ChunkStore | None = None) -> FeatureTable:
+        """The features of one sampling seed."""
         title = f"{source.name}, sampling seed {seed}" if self.progress else None
-        table = extract(source.batches(n, self.batch, seed), self.extractor, n, title)
-        _warn_if_singular(table, source.name)
+        return extract(
+            source,
+            self.extractor,
+            self.protocol.samples,
+            seed=seed,
+            batch=self.batch,
+            store=store,
+            keep_images=self.keep_images or any(metric.needs_images for metric in self.metrics.values()),
+            progress=title,
+        )
+
+    def scores(self, samples: FeatureTable, train: FeatureTable | None) -> Scores:
+        """The numbers of one table; `train` are the images that a model may have memorised."""
+        evidence = Evidence(samples, self.reference.table, self.reference.moments, train, self.split("test"))
         scores: Scores = {}
         for metric in self.metrics.values():
-            scores |= metric(table, self.reference.table)
+            scores |= metric(evidence)
         return scores
 
+    def split(self, name: Split) -> FeatureTable | None:
+        """The features of one of the data's splits, where they were made."""
+        return self.splits[name].table if name in self.splits else None
 
-def _mean_and_deviation(values: Sequence[float | None]) -> tuple[float | None, float | None]:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return None, None
-    return statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None
+    def _reference_flags(self) -> list[str]:
+        count = self.reference.moments.count
+        return _singular(count, len(self.reference.moments.mean), f"the reference {self.reference.name}")
+
+    def _flags(self, table: FeatureTable, who: str) -> list[str]:
+        flags = _singular(len(table), table.features.shape[1], who)
+        for flag in flags:
+            warnings.warn(flag, stacklevel=3)
+        return flags
 
 
-def _warn_if_singular(table: FeatureTable, who: str) -> None:
-    n, dims = table.features.shape
-    if n <= dims:
-        warnings.warn(
-            f"{who}: {n} images cannot fill a covariance of {dims} features; the Frechet distance is computed, "
-            f"but biased: use more than {dims} images",
-            stacklevel=3,
-        )
+def _singular(count: int | None, dims: int, who: str) -> list[str]:
+    if count is None or count > dims:
+        return []
+    return [
+        f"{who}: {count} images cannot fill a covariance of {dims} features; the Frechet distance is computed, "
+        f"but biased: use more than {dims} images"
+    ]
+
+
+def _plain(row: Mapping[str, Score]) -> dict[str, float | None]:
+    numbers = {key: score.value for key, score in row.items()}
+    return numbers | {f"{key}_error": score.error for key, score in row.items()}
+
+
+def _summary(key: str, scores: Sequence[Score]) -> dict[str, Any]:
+    values = [score.value for score in scores if score.value is not None]
+    errors = [score.error for score in scores if score.error is not None]
+    if len(values) < len(scores):
+        return {key: None, f"{key}_std": None, f"{key}_error": None, f"{key}_interval": None}
+    mean = statistics.fmean(values)
+    known = len(errors) == len(scores)
+    # the seeds' samples are independent, so their variances add
+    error = math.sqrt(math.fsum(e * e for e in errors)) / len(errors) if known else None
+    return {
+        key: mean,
+        f"{key}_std": statistics.stdev(values) if len(values) > 1 else None,
+        f"{key}_error": error,
+        f"{key}_interval": None if error is None else [mean - Z95 * error, mean + Z95 * error],
+    }

@@ -3,5 +3,6 @@
 from genbench.features.base import FeatureExtractor
 from genbench.features.domain import DomainClassifier
 from genbench.features.inception import Inception
+from genbench.features.vision import CLIP, DINOv2
 
-__all__ = ["DomainClassifier", "FeatureExtractor", "Inception"]
+__all__ = ["CLIP", "DINOv2", "DomainClassifier", "FeatureExtractor", "Inception"]

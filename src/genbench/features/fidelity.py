@@ -1,5 +1,7 @@
 """Our extractors inside torch-fidelity, so that its own evaluation can run over them."""
 
+import hashlib
+import json
 from typing import Any
 
 from torch import Tensor
@@ -12,9 +14,10 @@ from genbench.features.base import FeatureExtractor
 def register(extractor: FeatureExtractor) -> str:
     """The name under which `torch_fidelity.calculate_metrics(feature_extractor=...)` finds `extractor`.
 
-    The name holds the fingerprint, because torch-fidelity's cache of features knows an extractor by name alone.
+    The name holds the identity's hash, because torch-fidelity's cache of features knows an extractor by name alone.
     """
-    name = f"{extractor.name}-{extractor.fingerprint[:10]}"
+    identity = json.dumps(extractor.identity(), sort_keys=True)
+    name = f"{extractor.name}-{hashlib.sha256(identity.encode()).hexdigest()[:10]}"
     if name not in FEATURE_EXTRACTORS_REGISTRY:
         register_feature_extractor(name, _adapter(extractor))
     return name

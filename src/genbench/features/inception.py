@@ -4,15 +4,16 @@ import hashlib
 import io
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.error import URLError
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
 from genbench.core import ConfigError, ImageSpec
 from genbench.features.base import FeatureExtractor
+from genbench.features.resize import CONVENTIONS, Convention, to_inception
 
 PUBLISHED_SHA256 = "6726825d"
 """The first 8 hex digits, as torch hub writes them into the file's name."""
@@ -25,12 +26,23 @@ class Inception(FeatureExtractor):
     Another file needs its `sha256` (at least 8 hex digits) and is not comparable with published numbers.
     The sum is checked before the file is parsed, and parsing runs no code from it.
 
+    `resize` is the convention of `to_inception`. `precision` bfloat16 computes the convolutions in it, which
+    moves every score a little and is no published number. `channels_last` and `compile` are for speed and
+    only reorder sums of floats.
+
     Raises:
         ConfigError: weights that are absent, of another sum, or not this network's.
     """
 
     def __init__(
-        self, weights: Path | str | None = None, sha256: str = PUBLISHED_SHA256, download: bool = False
+        self,
+        weights: Path | str | None = None,
+        sha256: str = PUBLISHED_SHA256,
+        download: bool = False,
+        resize: Convention = "tf1",
+        precision: Literal["float32", "bfloat16"] = "float32",
+        channels_last: bool = False,
+        compile: bool = False,
     ) -> None:
         content = _verified(published(download) if weights is None else Path(weights), sha256)
         fingerprint = hashlib.sha256(content).hexdigest()
@@ -38,19 +50,36 @@ class Inception(FeatureExtractor):
         super().__init__(
             "inception" if genuine else f"inception-{fingerprint[:8]}",
             fingerprint,
-            "grey repeated to RGB, TF1 bilinear to 299, (bytes - 128) / 128",
+            f"grey repeated to RGB, {CONVENTIONS[resize]}",
             classifies=False,
-            comparable=genuine,
+            comparable=genuine and precision == "float32",
+            precision=precision,
         )
-        self.network = _network(content)
+        self.resize: Convention = resize
+        # its own forward ties the network to one way of resizing; its children stand in the order they are used
+        *body, pool, head = _network(content).children()
+        self.body, self.pool, self.head = nn.Sequential(*body), pool, head
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.body.to(memory_format=self.layout)
         self.freeze()
+        if compile:
+            self.body.compile()
 
     def check(self, spec: ImageSpec) -> None:
         """Any size will do: images are resized to 299x299."""
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        features, logits = self.network(image.expand(-1, 3, -1, -1))
-        return {"features": features, "logits": logits}
+        self.require_bytes(image)
+        features = self.features(to_inception(image.expand(-1, 3, -1, -1), self.resize))
+        return {"features": features, "logits": features @ self.head.weight.T}
+
+    def features(self, x: Tensor) -> Tensor:
+        """Float32 [B,2048] of images that are resized and scaled already, [B,3,299,299]."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            x = self.body(x.contiguous(memory_format=self.layout))
+        # the mean in float32: eight bits of mantissa are too few
+        pooled: Tensor = self.pool(x.float())
+        return pooled.flatten(1)
 
 
 def published(download: bool) -> Path:

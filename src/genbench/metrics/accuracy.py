@@ -1,7 +1,6 @@
 """Do conditional samples show the class that was asked for?"""
 
-from genbench.metrics.base import Metric, Scores
-from genbench.metrics.table import FeatureTable
+from genbench.metrics.base import Evidence, Metric, Score, Scores
 
 
 class Accuracy(Metric):
@@ -10,7 +9,10 @@ class Accuracy(Metric):
     None for samples without labels, and over extractors that do not know the data's classes.
     """
 
-    def __call__(self, samples: FeatureTable, reference: FeatureTable) -> Scores:
+    def __call__(self, evidence: Evidence) -> Scores:
+        samples = evidence.samples
         if samples.label is None or not samples.classifies:
-            return {"accuracy": None}
-        return {"accuracy": float((samples.logits.argmax(1) == samples.label).double().mean())}
+            return {"accuracy": Score(None)}
+        rate = float((samples.logits.argmax(1) == samples.label).double().mean())
+        # the binomial standard error: what resampling the hits and misses converges to
+        return {"accuracy": Score(rate, (rate * (1.0 - rate) / len(samples)) ** 0.5)}

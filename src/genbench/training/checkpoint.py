@@ -8,29 +8,27 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from genbench.core import ConfigError, RunError
+from genbench.core import RunError
+from genbench.training.every import Every
 from genbench.training.module import TrainingModule
 from genbench.training.recorder import Recorder
 
 
 class ResumeCheckpoint(pl.Callback):
-    """Saves `path` every `every` images, after the recorder has found the losses finite."""
+    """Saves `path` at every multiple of `every` images, after the recorder has found the losses finite."""
 
     def __init__(self, path: Path, every: int, recorder: Recorder) -> None:
-        if every < 1:
-            raise ConfigError(f"training.checkpoint_every is {every}; expected a number of images, 1 or more")
-        self.path, self.every, self.recorder = path, every, recorder
-        self._last = 0
+        self.path, self.every, self.recorder = path, Every(every, "checkpoint_every"), recorder
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
-        self._last = module.images_seen
+        self.every.start(module.images_seen)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(module, TrainingModule)
-        if module.images_seen - self._last >= self.every:
+        if self.every.due(module.images_seen):
             self.save(trainer, module)
 
     def save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
@@ -55,4 +53,3 @@ class ResumeCheckpoint(pl.Callback):
                     f"cannot write the checkpoint {self.path} at {module.images_seen} images: {error}; the previous "
                     "one is kept: free some space and run the same command again to resume"
                 ) from error
-        self._last = module.images_seen

@@ -148,8 +148,11 @@ class TrainingModule(pl.LightningModule):
 
     def averaged_state_dict(self) -> dict[str, Tensor]:
         """The model's weights as they are judged: averaged where the EMA follows, live elsewhere."""
-        live = {name: value.detach() for name, value in self.model.state_dict().items()}
-        return {name: value.cpu().clone() for name, value in (live | self.ema.state_dict()).items()}
+        return self.raw_state_dict() | {name: value.cpu().clone() for name, value in self.ema.state_dict().items()}
+
+    def raw_state_dict(self) -> dict[str, Tensor]:
+        """The model's weights as the optimiser left them."""
+        return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
 
 def _get_rng(device: torch.device) -> dict[str, Tensor | None]:

@@ -1,4 +1,4 @@
-"""Sample sheets, and a first judgement, while a model trains."""
+"""Sample sheets and first numbers while a model trains."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pytorch_lightning as pl
 from PIL import Image
 from torch import Tensor
 
-from genbench.core import ConfigError
 from genbench.core.files import write_atomically
 from genbench.core.grid import image_grid
+from genbench.training.every import Every
 from genbench.training.module import TrainingModule
+from genbench.training.selection import Selection
 
 Look = Callable[[], tuple[Tensor, Mapping[str, float]]]
-"""Draws uint8 images [N,C,H,W] of fixed seeds, and judges them."""
+"""Draws uint8 images [N,C,H,W] of a fixed seed, and measures them."""
 
 
 @runtime_checkable
@@ -28,39 +29,39 @@ class ImageLogger(Protocol):
 
 
 class Preview(pl.Callback):
-    """At every multiple of `every` images, averaged weights, off the clock: a sheet of samples and the judge's numbers.
+    """At every multiple of `every` images and at the end, off the clock: a sheet of samples and numbers.
 
-    `look` may not touch the global random stream, so that a run with previews equals one without.
+    Samples are those of the averaged weights. `look` may not touch the global random stream, so that a run with
+    previews equals one without. `selection`, if any, is offered the averaged weights with every look.
     """
 
-    def __init__(self, folder: Path, every: int, look: Look) -> None:
-        if every < 1:
-            raise ConfigError(f"training.preview_every is {every}; expected a number of images, or null for none")
-        self.folder, self.every, self.look = folder, every, look
-        self._last = 0
+    def __init__(self, folder: Path, every: int, look: Look, selection: Selection | None = None) -> None:
+        self.folder, self.every, self.look = folder, Every(every, "preview_every"), look
+        self.selection = selection
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
-        self._last = module.images_seen
+        self.every.start(module.images_seen)
+        if self.selection is not None and module.images_seen == 0:
+            self.selection.clear()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(module, TrainingModule)
-        # multiples, not distances: a resumed training looks at the same image counts as an undisturbed one
-        due = module.images_seen // self.every > self._last // self.every or module.images_seen >= module.images
-        self._last = module.images_seen
+        due = self.every.due(module.images_seen) or module.images_seen >= module.images
         if due and trainer.is_global_zero:
             self.show(trainer, module)
 
     def show(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        """Draws, judges and logs."""
-        with module.off_the_clock(), module.ema.applied():
-            module.model.eval()
-            try:
-                images, numbers = self.look()
-            finally:
-                module.model.train()
+        """Draws, measures and logs."""
+        with module.off_the_clock():
+            with module.ema.applied():
+                module.model.eval()
+                try:
+                    images, numbers = self.look()
+                finally:
+                    module.model.train()
             record = {**numbers, "seconds": module.seconds}
             sheet = image_grid(images)
             self._save(sheet, module.images_seen)
@@ -68,6 +69,15 @@ class Preview(pl.Callback):
                 logger.log_metrics(record, step=module.images_seen)
                 if isinstance(logger, ImageLogger):
                     logger.log_image("samples", [sheet], step=module.images_seen)
+            if self.selection is not None:
+                self.selection.offer(module.images_seen, numbers[self.selection.metric], module.averaged_state_dict)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.selection is None else {"selection": self.selection.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self.selection is not None:
+            self.selection.load_state_dict(state_dict["selection"])
 
     def _save(self, sheet: Image.Image, images: int) -> None:
         content = io.BytesIO()

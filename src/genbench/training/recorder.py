@@ -8,12 +8,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from genbench.core import ConfigError, TrainingError
+from genbench.core import TrainingError
+from genbench.training.every import Every
 from genbench.training.module import TrainingModule
 
 
 class Recorder(pl.Callback):
-    """Every `every` images: mean losses, learning rate, seconds and images/s to all loggers.
+    """At every multiple of `every` images: mean losses, learning rate, seconds and images/s to all loggers.
 
     Losses wait on the device until then, so recording costs one transfer an interval.
 
@@ -22,9 +23,7 @@ class Recorder(pl.Callback):
     """
 
     def __init__(self, every: int) -> None:
-        if every < 1:
-            raise ConfigError(f"training.log_every is {every}; expected a number of images, 1 or more")
-        self.every = every
+        self.every = Every(every, "log_every")
         self._pending: list[tuple[int, dict[str, Tensor]]] = []
         self._last = (0, 0.0)
 
@@ -32,13 +31,14 @@ class Recorder(pl.Callback):
         assert isinstance(module, TrainingModule)
         self._pending.clear()
         self._last = (module.images_seen, module.elapsed())
+        self.every.start(module.images_seen)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(module, TrainingModule)
         self._pending.append((module.images_seen, outputs))
-        if module.images_seen - self._last[0] >= self.every:
+        if self.every.due(module.images_seen):
             self.flush(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

@@ -15,7 +15,7 @@ from genbench.app.build import build, load_model, open_data, resolve
 from genbench.app.collect import CONTROLS, FAILURE, REAL, SHEET, choose_real
 from genbench.app.compose import compose
 from genbench.app.device import pick_device
-from genbench.app.judging import judge_run, make_judge, real_source
+from genbench.app.judging import judge_run, kept_draws, make_judge, read_result
 from genbench.app.reporting import report
 from genbench.app.sampling import draw, save, write_sheet
 from genbench.app.training import train
@@ -25,6 +25,7 @@ from genbench.core import ConfigError, GenbenchError, RunError
 from genbench.core.files import write_json
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation import Judge
+from genbench.evaluation.controls import controls
 from genbench.run import Run
 
 log = logging.getLogger(__name__)
@@ -86,8 +87,15 @@ def _check(todo: Sequence[Cell], configs: Sequence[DictConfig]) -> None:
 
 def _controls(folder: Path, dataset: ImageDataset, judge: Judge) -> None:
     path = folder / CONTROLS / f"{judge.hash}.json"
-    if not path.is_file():
-        write_json(path, {"data": dataset.name, "results": judge.controls(real_source(dataset, judge))})
+    made_of = {
+        "data": dataset.name,
+        "train": dataset.table("train").fingerprint(),
+        "metrics": sorted(judge.metrics),
+    }
+    kept = read_result(path) if path.is_file() else {}
+    if any(kept.get(key) != value for key, value in made_of.items()):
+        results = controls(judge, dataset.table("train"), dataset.table("test"), dataset.name)
+        write_json(path, {**made_of, "results": results})
     if not (folder / REAL).is_file():
         images = dataset.table("test").take(choose_real(dataset, SHOWN))
         save(folder / REAL, images.image, images.label)
@@ -98,13 +106,16 @@ def _done(cell: Cell, config: DictConfig, dataset: ImageDataset, judge: Judge, d
     failure = cell.folder / FAILURE
 
     def judge_finished(run: Run) -> dict[str, Any]:
-        model = load_model(run).to(device)
-        result = judge_run(run, model, dataset, judge)
+        model = load_model(run, weights=judge.protocol.weights).to(device)
+        with kept_draws(run) as draws:
+            result = judge_run(run, model, dataset, judge, draws)
         if not (run.samples / SHEET).is_file():
             images, label = draw(model, SHOWN)
             save(run.samples / SHEET, images, label)
             write_sheet((run.samples / SHEET).with_suffix(".png"), images)
-        return {f"final/{key}": result[key] for key in ("fd", "is", "accuracy", "bits_per_dim") if key in result}
+        scores = ("bits_per_dim", *result["repeats"][0])
+        numbers = {f"final/{key}": result[key] for key in scores if key != "seed"}
+        return numbers | {"final/protocol": judge.hash}
 
     try:
         train(config, judge_finished)

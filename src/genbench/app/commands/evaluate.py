@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,74 +11,109 @@ from omegaconf import DictConfig
 
 from genbench.app.build import build, load_model, open_data, resolve
 from genbench.app.device import pick_device
-from genbench.app.judging import judge_run, make_judge
+from genbench.app.judging import judge_run, kept_draws, make_judge, read_result
+from genbench.app.show import show, show_crosswalk
 from genbench.app.validate import validate_config
-from genbench.benchmark.columns import distance_name, score_name
+from genbench.app.views import views
+from genbench.benchmark.rows import EXTERNAL
 from genbench.core import ConfigError
 from genbench.core.files import write_json
 from genbench.data.dataset import ImageDataset
 from genbench.data.samples import read_samples
+from genbench.evaluation.ranks import distributed, rank
 from genbench.evaluation.sources import TableSource
 from genbench.run import Run
 
+SOURCES = ("run", "samples", "split")
+Judged = Callable[[dict[str, Any]], tuple[dict[str, Any], Path]]
+"""Judges one view of the images; gives the result and where it is kept."""
+
 
 def run(config: DictConfig) -> None:
-    """Judges a run, or a folder or npz of images, and prints and keeps the result."""
+    """Judges a run, a split, or a folder, zip or npz of images under every view asked for, and keeps the results."""
     plain = resolve(config)
     validate_config(plain, "evaluate")
-    if (plain["run"] is None) == (plain["samples"] is None):
-        raise ConfigError("give either run=FOLDER or samples=FOLDER_OR_NPZ")
-    result, path = _of_run(plain) if plain["run"] is not None else _of_samples(plain)
-    show(result)
-    print(f"kept in {path}")
+    if sum(plain[source] is not None for source in SOURCES) != 1:
+        raise ConfigError("give one of run=FOLDER, samples=FOLDER_OR_FILE and split=train or split=test")
+    asked = views(plain)
+    if len(asked) > 1 and plain["out"] is not None:
+        raise ConfigError("out=FILE takes one result: leave it out with also.* and protocol=crosswalk")
+    with distributed(), ExitStack() as stack:
+        judged = _of_run(plain, len(asked) > 1, stack) if plain["run"] is not None else _of_images(plain)
+        results = {}
+        for name, view in asked.items():
+            result, path = judged(view)
+            results[name] = result
+            if rank() == 0:
+                show(result)
+                print(f"kept in {path}")
+        if plain["crosswalk"] and rank() == 0:
+            show_crosswalk(results)
 
 
-def _of_run(plain: dict[str, Any]) -> tuple[dict[str, Any], Path]:
-    source = Run.open(plain["run"])
-    device = pick_device(plain["device"])
-    model = load_model(source).to(device)
+def _of_run(plain: dict[str, Any], several: bool, stack: ExitStack) -> Judged:
+    if plain["name"] is not None or plain["into"] is not None:
+        raise ConfigError("name and into are for samples=: a run has a name, and its own benchmark")
+    source, device = Run.open(plain["run"]), pick_device(plain["device"])
+    model = load_model(source, plain["sampler"], plain["protocol"].get("weights", "ema")).to(device)
     dataset = build(plain["data"]) if plain["data"] is not None else open_data(source.config)[0]
     if dataset.spec.shape != model.spec.shape:
         raise ConfigError(
             f"{source.path} makes images of shape {model.spec.shape}, but those of {dataset.name} are "
             f"{dataset.spec.shape} (channels, height, width): drop data, or name data of the run's shape"
         )
-    judge = make_judge(dataset, plain, plain["batch_size"], device=device)
-    result = judge_run(source, model, dataset, judge)
-    path = source.result_path(judge.hash)
-    if plain["out"] is not None:
-        path = Path(plain["out"])
-        write_json(path, result)
-    return result, path
+    draws = stack.enter_context(kept_draws(source))
+
+    def judged(view: dict[str, Any]) -> tuple[dict[str, Any], Path]:
+        judge = make_judge(
+            dataset, view, view["batch_size"], device=device, sampler=view["sampler"], keep_images=several
+        )
+        result = judge_run(source, model, dataset, judge, draws)
+        path = source.result_path(judge.hash)
+        if view["out"] is not None:
+            path = Path(view["out"])
+            _write(path, result)
+        return result, path
+
+    return judged
 
 
-def _of_samples(plain: dict[str, Any]) -> tuple[dict[str, Any], Path]:
+def _of_images(plain: dict[str, Any]) -> Judged:
     if plain["data"] is None:
-        raise ConfigError("samples need something to be compared with: give data=..., such as data=digits")
+        raise ConfigError("images need something to be compared with: give data=..., such as data=digits")
+    if plain["sampler"] is not None:
+        raise ConfigError("sampler is for run=: images that exist are not drawn")
     dataset: ImageDataset = build(plain["data"])
-    path = Path(plain["samples"]).expanduser().absolute()
-    source = TableSource(read_samples(path, dataset.spec), str(path))
-    judge = make_judge(dataset, plain, plain["batch_size"], device=pick_device(plain["device"]))
+    if plain["split"] is not None:
+        table, path = dataset.table(plain["split"]), Path(f"{dataset.name}_{plain['split']}")
+    else:
+        path = Path(plain["samples"]).expanduser().absolute()
+        table = read_samples(path, dataset.spec)
     stem = path.name if path.is_dir() else path.stem
-    result = {"name": plain["name"] or stem, "source": str(path), **judge.evaluate(source)}
-    out = Path(plain["out"] or path.with_name(f"{stem}.{judge.hash}.json"))
-    write_json(out, result)
-    return result, out
+    name, source = plain["name"] or stem, TableSource(table, str(path))
+    if not set(name) - {"."} or "/" in name:
+        raise ConfigError(f"name={name} cannot name a folder: give another, without slashes")
+
+    def judged(view: dict[str, Any]) -> tuple[dict[str, Any], Path]:
+        judge = make_judge(dataset, view, view["batch_size"], device=pick_device(view["device"]))
+        said = {"name": name, "source": str(path), "data": dataset.name, "metrics": sorted(judge.metrics)}
+        result = {**said, **judge.evaluate(source)}
+        out = Path(view["out"] or path.with_name(f"{stem}.{judge.hash}.json"))
+        _write(out, result)
+        if view["into"] is not None:
+            entry = Path(view["into"]) / EXTERNAL / name / f"{judge.hash}.json"
+            _refuse_another(entry, str(path))
+            _write(entry, result)
+        return result, out
+
+    return judged
 
 
-def show(result: dict[str, Any]) -> None:
-    """Prints the numbers of a result with their protocol."""
-    features = result["features"]
-    for key, title in (
-        ("fd", distance_name(features)),
-        ("is", score_name(features)),
-        ("accuracy", "accuracy"),
-        ("bits_per_dim", "bits/dim"),
-    ):
-        value, deviation = result.get(key), result.get(f"{key}_std")
-        if value is not None:
-            kind = f" ({result['likelihood']})" if key == "bits_per_dim" else ""
-            print(f"{title:>12}: {value:.4f}{f' +- {deviation:.4f}' if deviation else ''}{kind}")
-    if result.get("nfe"):
-        print(f"{'cost':>12}: {result['nfe']:.0f} evaluations/image, {result['sample_seconds_per_1k']:.2f} s per 1 000")
-    print(f"{'protocol':>12}: {result['protocol']}, {result['samples']} samples, {len(result['repeats'])} seeds")
+def _refuse_another(entry: Path, source: str) -> None:
+    if entry.is_file() and (there := read_result(entry).get("source")) != source:
+        raise ConfigError(f"{entry} holds the result of {there}: give these samples another name=...")
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    if rank() == 0:
+        write_json(path, result)

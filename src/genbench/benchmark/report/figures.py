@@ -14,10 +14,13 @@ from genbench.benchmark.report.labels import name_points
 from genbench.benchmark.report.page import ModelPage
 from genbench.benchmark.report.palette import FAMILIES, INK, Style
 from genbench.benchmark.report.svg import axes, to_svg
-from genbench.benchmark.rows import Row
+from genbench.benchmark.rows import Row, deviation
 from genbench.benchmark.tables import Table
 
 Styled = Sequence[tuple[ModelPage, Style]]
+
+BOUNDS = ("real", "noise")
+"""Controls drawn as lines: the others lie between, and their names would cover each other."""
 
 
 def loss_panel(page: ModelPage, style: Style, name: str) -> str | None:
@@ -76,12 +79,14 @@ def quality_cost(pages: Styled, table: Table, cost: Callable[[Row], float | None
     with axes() as (figure, ax):
         for row, style, x in known:
             assert row["fd"] is not None
-            bar = [[min(row["fd_std"] or 0.0, 0.9 * row["fd"])], [row["fd_std"] or 0.0]]
+            half = deviation(row, "fd") or 0.0
+            bar = [[min(half, 0.9 * row["fd"])], [half]]
             ax.errorbar(x, row["fd"], bar, color=style.colour, marker=style.marker, ms=7, capsize=3, linestyle="none")
         ax.set(xscale="log", yscale="log", xlabel=label, ylabel=distance_name(table.features))
         ax.margins(x=0.22, y=0.18)
-        for model, control in table.controls.items():
-            _control_line(ax, model, control["fd"])
+        for model in BOUNDS:
+            if model in table.controls:
+                _control_line(ax, model, table.controls[model]["fd"])
         _plain_log(ax, "x")
         _plain_log(ax, "y")
         name_points(figure, ax, [(row["model"], x, row["fd"]) for row, _, x in known if row["fd"]])

@@ -13,6 +13,8 @@ from genbench.benchmark.rows import Row
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.integer[Any]]
+Sheet = tuple[Images, Labels | None]
+"""Images with the labels they have, if any."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,12 @@ class ModelPage:
     """A row with what can be shown of it.
 
     `samples` are uint8 [N,H,W,C] (N may be 0), `labels` int [N] or None, `curve` the records of its run's log:
-    training ones with `images`, `seconds` and losses, probes with `images` and `fd`.
+    training ones with `images`, `seconds` and losses, probes with `images` and `fd`. `neighbours` is a PNG of
+    samples beside their nearest training images, where the row's judgement drew one.
     """
 
     row: Row
     samples: Images
     labels: Labels | None = None
     curve: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    neighbours: bytes | None = None

@@ -36,10 +36,12 @@ MARKERS = ("v", "X", "<", "h", ">", "p")
 
 def styles(rows: list[Row]) -> list[Style]:
     """A style per row: the family's, with another marker for each further model of it."""
-    seen: dict[str, int] = {}
+    models: dict[str, list[str]] = {}
     result = []
     for row in rows:
-        style, nth = FAMILIES.get(row["family"], OTHER), seen.get(row["family"], 0)
+        style, seen = FAMILIES.get(row["family"], OTHER), models.setdefault(row["family"], [])
+        if row["model"] not in seen:
+            seen.append(row["model"])
+        nth = seen.index(row["model"])
         result.append(style if nth == 0 else replace(style, marker=MARKERS[(nth - 1) % len(MARKERS)]))
-        seen[row["family"]] = nth + 1
     return result

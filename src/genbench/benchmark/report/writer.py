@@ -11,17 +11,15 @@ import jinja2
 from markupsafe import Markup
 
 from genbench import __version__
-from genbench.benchmark.columns import count, distance_name, duration, percent, plus_minus, short_error
+from genbench.benchmark.columns import Column, distance_name, why_not
+from genbench.benchmark.report.articles import articles
 from genbench.benchmark.report.figures import distance_curves, loss_panel, quality_cost
-from genbench.benchmark.report.grids import picture, rows_within
-from genbench.benchmark.report.page import Images, Labels, ModelPage
+from genbench.benchmark.report.page import ModelPage, Sheet
 from genbench.benchmark.report.palette import FAMILIES, OTHER, styles
 from genbench.benchmark.rows import Row, is_control, normalised
 from genbench.benchmark.tables import Table, flatten, split
 from genbench.benchmark.verdict import verdict
 from genbench.core.files import write_atomically
-
-GRID_BUDGET = 1_800_000  # bytes of pixels; as base64 they keep the page under 3 MB even if nothing compresses
 
 
 def write_report(
@@ -29,31 +27,26 @@ def write_report(
     title: str,
     rows: Sequence[Row],
     models: Sequence[ModelPage],
-    real: Images,
+    real: Mapping[str, Sheet],
     about: Mapping[str, Any],
-    real_labels: Labels | None = None,
 ) -> Path:
     """Writes `folder/report/index.html` and returns its path.
 
-    `real` are uint8 [K,H,W,C] images to show beside the samples, in columns by class where `real_labels` are
-    given. `about` says how the numbers came to be: each value a dict, a list of commands or a plain text, under
-    its heading.
+    `real` are images to show beside the samples, by the name of their data. `about` says how the numbers came to
+    be: each value a dict, a list of commands or a plain text, under its heading.
 
     Raises:
         RunError: the page cannot be written.
     """
     pages = [replace(page, row=normalised(page.row)) for page in models if not is_control(page.row)]
     drawn = list(zip(pages, styles([page.row for page in pages]), strict=True))
-    shapes = [shape for page in pages if len(page.samples) for shape in (page.samples.shape, real.shape)]
-    sheet_rows = rows_within(GRID_BUDGET, shapes)
     tables = split(rows)
     content = _template().render(
         title=title,
         version=__version__,
         legend=_legend(rows),
         tables=[_table(table) for table in tables],
-        models=[_model(page, sheet_rows) for page in pages],
-        real=picture(real, real_labels, sheet_rows, "real images"),
+        models=articles(pages, real),
         losses=_losses(drawn),
         comparisons=[_comparison(table, drawn, f"t{i}") for i, table in enumerate(tables)],
         protocols=[_protocol(table) for table in tables],
@@ -83,56 +76,44 @@ def _legend(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    bests = [column.best(table.rows) for column in table.columns]
+    return {
+        "title": table.title,
+        "panel_title": table.panel_title,
+        "verdict": verdict(table),
+        "differs": table.differs,
+        "notes": [table.footnote, *table.flags],
+        "main": _grid(table.rows, table.columns),
+        "panel": _grid(table.scored, table.panel) if table.panel else None,
+    }
+
+
+def _grid(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, Any]:
+    """Head and rows of a table: the texts before the first number, then the numbers, or why there are none."""
+    bests = [column.best(rows) for column in columns]
     lines = []
-    for row in table.rows:
+    for row in rows:
         cells = [
             {"text": column.text(row), "numeric": column.numeric, "best": column.is_best(row, best)}
-            for column, best in zip(table.columns, bests, strict=True)
+            for column, best in zip(columns, bests, strict=True)
         ]
         lines.append(
             {
-                "family": row["family"],
                 "colour": FAMILIES.get(row["family"], OTHER).colour,
                 "control": is_control(row),
-                "error": short_error(row) if row["status"] == "failed" else None,
-                "cells": cells,
+                "failed": row["status"] == "failed",
+                "error": None if row["status"] == "ok" else why_not(row),
+                "names": [cell for cell in cells if not cell["numeric"]],
+                "numbers": [cell for cell in cells if cell["numeric"]],
             }
         )
-    return {
-        "title": table.title,
-        "verdict": verdict(table),
-        "differs": table.differs,
-        "footnote": table.footnote,
-        "head": [{"title": column.title, "numeric": column.numeric} for column in table.columns],
-        "rows": lines,
-    }
-
-
-def _model(page: ModelPage, sheet_rows: int) -> dict[str, Any]:
-    row = page.row
-    facts = [
-        (distance_name(row["features"]), plus_minus(row["fd"], row["fd_std"])),
-        ("accuracy", percent(row["accuracy"])),
-        ("parameters", count(row["params"])),
-        ("training", duration(row["train_seconds"])),
-        ("images seen", count(row["images"])),
-        ("sampling, per 1,000 images", duration(row["sample_seconds_per_1k"])),
-    ]
-    return {
-        "name": row["model"],
-        "family": row["family"],
-        "protocol": row["protocol"],
-        "colour": FAMILIES.get(row["family"], OTHER).colour,
-        "error": row["error"],
-        "facts": [] if row["status"] == "failed" else facts,
-        "runs": row["runs"],
-        "samples": picture(page.samples, page.labels, sheet_rows, f"samples of {row['model']}"),
-    }
+    return {"head": [{"title": column.title, "numeric": column.numeric} for column in columns], "rows": lines}
 
 
 def _losses(drawn: Sequence[tuple[ModelPage, Any]]) -> list[tuple[str, Markup]]:
-    panels = [(page.row["model"], loss_panel(page, style, f"loss{i}")) for i, (page, style) in enumerate(drawn)]
+    once: dict[Any, tuple[ModelPage, Any]] = {}  # a run judged under several protocols was trained once
+    for i, (page, style) in enumerate(drawn):
+        once.setdefault(page.row["run"] or i, (page, style))
+    panels = [(page.row["model"], loss_panel(page, style, f"loss{i}")) for i, (page, style) in enumerate(once.values())]
     return [(name, Markup(svg)) for name, svg in panels if svg is not None]
 
 

@@ -1,5 +1,7 @@
 """The contract of anything that can be judged."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,15 +30,27 @@ class SamplingCost:
         """Network evaluations per image."""
         return self.evaluations / self.images
 
+    def __iadd__(self, other: SamplingCost) -> SamplingCost:
+        # in place: sources that wrap another share its cost
+        self.images += other.images
+        self.seconds += other.seconds
+        self.evaluations += other.evaluations
+        return self
+
+    def __sub__(self, other: SamplingCost) -> SamplingCost:
+        return SamplingCost(
+            self.images - other.images, self.seconds - other.seconds, self.evaluations - other.evaluations
+        )
+
 
 class ImageSource(ABC):
     """Images to judge: `size` of them, or as many as asked for where `size` is None.
 
-    `cost` is kept by sources that make their images.
+    `cost` is kept by sources that make their images; `once` marks one that cannot be drawn from for a second seed.
     """
 
-    def __init__(self, name: str, size: int | None, cost: SamplingCost | None = None) -> None:
-        self.name, self.size, self.cost = name, size, cost
+    def __init__(self, name: str, size: int | None, cost: SamplingCost | None = None, once: bool = False) -> None:
+        self.name, self.size, self.cost, self.once = name, size, cost, once
 
     @abstractmethod
     def draw(self, seed: int, indices: Sequence[int]) -> tuple[Tensor, Tensor | None]:

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from genbench.core import Condition, GenerativeModel, SeededNoise
+from genbench.core import Condition, ConfigError, DataError, GenerativeModel, SeededNoise
 from genbench.core.pixels import to_uint8
 from genbench.evaluation.sources.base import ImageSource, SamplingCost
 
@@ -16,11 +16,26 @@ class ModelSource(ImageSource):
     """Images a model makes on its own device; conditional ones are asked for all `classes` (None: all) in turn.
 
     Network evaluations are counted where they happen, per image: guidance that runs a batch twice counts twice.
+    `rounding` says how floats become bytes: to the nearest level, or truncated as ADM and torchmetrics do.
+
+    Raises:
+        ConfigError: truncation for data with fewer than 256 levels, where it has no published meaning.
     """
 
-    def __init__(self, model: GenerativeModel, name: str, classes: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        model: GenerativeModel,
+        name: str,
+        classes: Sequence[int] | None = None,
+        rounding: Literal["nearest", "truncate"] = "nearest",
+    ) -> None:
         super().__init__(name, None, SamplingCost())
-        self.model = model
+        if rounding == "truncate" and model.spec.levels != 256:
+            raise ConfigError(
+                f"protocol.rounding=truncate is defined for 256 grey levels, the data have {model.spec.levels}: "
+                "set protocol.rounding=nearest"
+            )
+        self.model, self.rounding = model, rounding
         self.classes = torch.tensor(range(model.spec.num_classes) if classes is None else classes)
 
     @torch.no_grad()
@@ -33,11 +48,18 @@ class ModelSource(ImageSource):
         start = time.perf_counter()
         try:
             image = self.model.sample(SeededNoise(seed, indices, device), Condition(label).to(device))
+            spoilt = image.isnan().flatten(1).any(1).sum()
             # moving to the CPU waits for the device, so the clock sees all of the work
-            image = to_uint8(image, spec.levels).cpu()
+            image = (to_uint8(image, spec.levels) if self.rounding == "nearest" else truncated(image)).cpu()
         finally:
             counter.remove()
             self.model.train(was_training)
+        if spoilt:
+            # a byte cannot say NaN: these would be judged as black images
+            raise DataError(
+                f"{self.name} made NaN in {int(spoilt)} of {len(image)} images: its training has diverged, or its "
+                "weights are damaged; train it again with a lower learning rate"
+            )
         assert self.cost is not None
         self.cost.seconds += time.perf_counter() - start
         self.cost.images += len(image)
@@ -46,3 +68,8 @@ class ModelSource(ImageSource):
     def _count(self, network: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         assert self.cost is not None
         self.cost.evaluations += len(output)
+
+
+def truncated(image: Tensor) -> Tensor:
+    """Uint8 image floor(127.5 (x + 1)) of a float one in [-1,1], values outside clamped (ADM, torchmetrics)."""
+    return ((image.float() + 1.0) * 127.5).clamp(0.0, 255.0).to(torch.uint8)

@@ -19,7 +19,10 @@ class Taken(Protocol):
 
 
 class Table(Protocol):
-    """Images that can be taken by index, such as a split of a dataset."""
+    """Images that can be taken by index, such as a split of a dataset; `label` int64 [N] or None are all labels."""
+
+    @property
+    def label(self) -> Tensor | None: ...
 
     def __len__(self) -> int: ...
 

@@ -1,0 +1,34 @@
+"""What stands under a table: what its ± is, and by which test models are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from genbench.benchmark.compare import ALPHA
+from genbench.benchmark.rows import Row
+
+KINDS = {
+    "training seeds": "the sample standard deviation over training seeds",
+    "sampling seeds": "the sample standard deviation over sampling seeds",
+    "bootstrap": "the bootstrap standard error of one draw",
+}
+
+TEST = (
+    f'"Not distinguishable": a two-sided test of two distances gives p >= {ALPHA}. It is Welch\'s t-test over training '
+    "seeds or, where models were trained once, a z-test of bootstrap standard errors, which covers the drawing of "
+    "samples alone."
+)
+
+
+def footnote(rows: Sequence[Row]) -> str:
+    """The ± of judged rows in words, and the test of the verdict over them."""
+    present = {_kind(row) for row in rows}
+    kinds = [words for kind, words in KINDS.items() if kind in present]
+    if not kinds:
+        return "No ±: every model was trained and sampled once."
+    return f"± is {', else '.join(kinds)}. {TEST}"
+
+
+def _kind(row: Row) -> str | None:
+    fd = row["scores"].get("fd")
+    return row["spread"] or ("bootstrap" if fd is not None and fd["error"] is not None else None)

@@ -1,0 +1,86 @@
+"""What the page shows of each model: its samples once, its numbers under every protocol it was judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genbench.benchmark.columns import count, distance_name, duration, number, percent, plus_minus, why_not
+from genbench.benchmark.report.grids import picture, rows_within
+from genbench.benchmark.report.neighbours import BUDGET, CAPTION, neighbour_sheets
+from genbench.benchmark.report.page import ModelPage, Sheet
+from genbench.benchmark.report.palette import FAMILIES, OTHER
+from genbench.benchmark.rows import Row, deviation
+from genbench.benchmark.tables import flatten
+
+PIXELS = 1_800_000 - BUDGET  # bytes; as base64 they keep the page under 3 MB even if nothing compresses
+
+
+def articles(pages: Sequence[ModelPage], real: Mapping[str, Sheet]) -> list[dict[str, Any]]:
+    """One article per run, in the order of the pages, with a judgement per page of the run."""
+    groups: dict[Any, list[ModelPage]] = {}
+    for page in pages:
+        groups.setdefault((page.row["model"], page.row["run"] or id(page)), []).append(page)
+    firsts = [group[0] for group in groups.values()]
+    shown = [images for page in firsts for images in _sheets(page, real) if len(images)]
+    sheet_rows = rows_within(PIXELS, [images.shape for images in shown])
+    drawn = iter(neighbour_sheets([page.neighbours for page in pages], [page.row["model"] for page in pages]))
+    neighbours = {id(page): next(drawn) for page in pages}
+    return [_article(group, real, sheet_rows, neighbours) for group in groups.values()]
+
+
+def _sheets(page: ModelPage, real: Mapping[str, Sheet]) -> list[Any]:
+    if not len(page.samples):
+        return []
+    return [page.samples, *([real[page.row["data"]][0]] if page.row["data"] in real else [])]
+
+
+def _article(
+    group: Sequence[ModelPage], real: Mapping[str, Sheet], sheet_rows: int, neighbours: Mapping[int, Any]
+) -> dict[str, Any]:
+    page, row = group[0], group[0].row
+    images, labels = real.get(row["data"], (page.samples[:0], None))
+    return {
+        "name": row["model"],
+        "family": row["family"],
+        "colour": FAMILIES.get(row["family"], OTHER).colour,
+        "failed": row["status"] == "failed",
+        "error": None if row["status"] == "ok" else why_not(row, 400),
+        "runs": row["runs"],
+        "samples": picture(page.samples, page.labels, sheet_rows, f"samples of {row['model']}"),
+        "real": picture(images, labels, sheet_rows, "real images"),
+        "caption": CAPTION,
+        "judgements": [
+            {"protocol": one.row["protocol"], "facts": _facts(one.row), "neighbours": neighbours[id(one)]}
+            for one in group
+            if one.row["status"] == "ok"
+        ],
+    }
+
+
+def _facts(row: Row) -> list[tuple[str, str]]:
+    facts = [(distance_name(row["features"]), plus_minus(row["fd"], deviation(row, "fd")))]
+    fd = row["scores"].get("fd")
+    if fd is not None and fd["interval"] is not None:
+        low, high = fd["interval"]
+        facts.append(("95 % interval", f"{number(low)} to {number(high)}"))
+    facts += [
+        ("accuracy", percent(row["accuracy"])),
+        ("parameters", count(row["params"])),
+        ("training", duration(row["train_seconds"])),
+        ("images seen", count(row["images"])),
+        ("sampling, per 1,000 images", duration(row["sample_seconds_per_1k"])),
+    ]
+    if row["sampler"]:
+        facts.append(("sampler", _sampler(row["sampler"])))
+    if row["weights"]:
+        facts.append(("weights", {"ema": "averaged (EMA)"}.get(row["weights"], row["weights"])))
+    if row["checkpoints_tried"]:
+        facts.append(("checkpoints compared", count(row["checkpoints_tried"])))
+    return facts
+
+
+def _sampler(fields: Mapping[str, Any]) -> str:
+    """The class of a sampler and its settings, `DDIM, steps 50`."""
+    settings = [f"{name} {value}" for name, value in flatten(fields).items() if name != "_target_"]
+    return ", ".join([str(fields.get("_target_", "")).rsplit(".", 1)[-1], *settings]).removeprefix(", ")

@@ -1,0 +1,114 @@
+"""Several processes that judge together: who am I, how many are we, and has everyone come through."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from genbench.core import ConfigError, RunError
+
+PATIENCE = timedelta(hours=1)
+"""How long one process waits for another that is still there; one that is gone is noticed at once."""
+
+_MESSAGE_BYTES = 1024
+
+
+def rank() -> int:
+    """Which of the processes this is, from 0."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def world() -> int:
+    """How many processes work together; 1 where none were started."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+@contextmanager
+def distributed() -> Iterator[None]:
+    """Joins the processes that torchrun started, and leaves them in the end; changes nothing in a process alone.
+
+    Only short messages pass between processes, images and features meet in files: gloo serves every kind of device.
+    Each process gets the GPU of its local rank.
+
+    Raises:
+        ConfigError: torchrun's environment is incomplete, or the processes do not find each other.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    try:
+        dist.init_process_group("gloo", timeout=PATIENCE)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"WORLD_SIZE={os.environ['WORLD_SIZE']}, but the processes do not meet ({_first_line(error)}): start them "
+            "with torchrun --nproc_per_node=2 -m genbench ..., or unset WORLD_SIZE"
+        ) from error
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def barrier() -> None:
+    """Waits until every process is here.
+
+    Raises:
+        RunError: one did not come in time, or is gone; says which where it is known.
+    """
+    with together("wait"):
+        pass
+
+
+@contextmanager
+def together(task: str) -> Iterator[None]:
+    """A block in which every process does its share; it is left when all have, or by an error on all of them.
+
+    Raises:
+        RunError: another process failed, with its rank and message, or did not come in time.
+    """
+    if world() == 1:
+        yield
+        return
+    failure: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        failure = error
+    messages = _exchange("" if failure is None else f"{_first_line(failure) or type(failure).__name__}", task)
+    if failure is not None:
+        raise failure
+    failed = [f"rank {number} failed to {task}: {message}" for number, message in enumerate(messages) if message]
+    if failed:
+        raise RunError("; ".join(failed))
+
+
+def _exchange(message: str, task: str) -> list[str]:
+    """What each rank has to say, by rank."""
+    mine = torch.zeros(_MESSAGE_BYTES, dtype=torch.uint8)
+    content = message.encode()[:_MESSAGE_BYTES]
+    mine[: len(content)] = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else 0
+    everyone = [torch.empty_like(mine) for _ in range(world())]
+    try:
+        # names the ranks that are missing, which a plain collective does not
+        dist.monitored_barrier(timeout=PATIENCE, wait_all_ranks=True)
+        dist.all_gather(everyone, mine)
+    except RuntimeError as error:
+        # a connection that breaks at once does not say whose it was
+        missing = re.search(r"Ranks? ([\d, ]+) failed", str(error))
+        other = f"rank {1 - rank()}" if world() == 2 else "another rank"
+        who = f"rank {missing[1].strip()}" if missing else other
+        raise RunError(
+            f"rank {rank()} of {world()} could not {task}: {who} is gone, or took longer than "
+            f"{PATIENCE.total_seconds():.0f} s; look at its output and start again, what is stored is kept"
+        ) from error
+    return [bytes(each.numpy()).rstrip(b"\0").decode(errors="replace") for each in everyone]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,43 @@
+"""Density and coverage by nearest neighbours."""
+
+from __future__ import annotations
+
+import torch
+
+from genbench.metrics.base import Evidence, Metric, Score, Scores
+from genbench.metrics.neighbours import distances
+from genbench.metrics.resampling import from_influence, from_losses
+
+
+class DensityCoverage(Metric):
+    """`density`: reference balls per sample, over k; `coverage`: fraction of the reference's balls that hold a sample.
+
+    A ball reaches to its image's k-th nearest other reference image, k being `neighbours` (Naeem et al. 2020, eq. 3-4).
+    Density is about 1 for equal distributions, 0 far away, and may pass 1; coverage is in [0,1]. Errors: the spread
+    over samples for density, the jackknife for coverage. None without reference images.
+
+    Raises:
+        DataError: `neighbours` reference images or fewer.
+    """
+
+    def __init__(self, neighbours: int = 3) -> None:
+        self.neighbours = neighbours
+
+    def __call__(self, evidence: Evidence) -> Scores:
+        samples, reference = evidence.samples, evidence.reference
+        if reference is None:
+            return {"density": Score(None), "coverage": Score(None)}
+        n, total = len(samples), len(reference)
+        radii = reference.radii(self.neighbours)
+        balls, lost, covered = torch.zeros(n), torch.zeros(n), 0
+        for rows, distance in distances(reference.features, samples.features):
+            inside = distance <= radii[rows, None]
+            visits = inside.sum(1)
+            balls += inside.sum(0)
+            lost += inside[visits == 1].sum(0)
+            covered += int((visits > 0).sum())
+        density = balls.double() / self.neighbours
+        return {
+            "density": Score(float(density.mean()), from_influence(density)),
+            "coverage": Score(covered / total, from_losses(lost / total)),
+        }

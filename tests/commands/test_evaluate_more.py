@@ -1,0 +1,182 @@
+"""`genbench evaluate`: other samplers, weights, extractors, references and leaderboards; interruption; processes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_runs import Train, command
+
+from genbench.benchmark.leaderboard import read_leaderboard
+from genbench.core import ConfigError, DataError
+from genbench.core.files import write_json
+from genbench.evaluation.sources import ModelSource
+from genbench.run import Run
+
+QUICK = ("protocol=quick",)
+
+
+def results(run: Run) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted((run.path / "results").glob("*.json"))]
+
+
+@pytest.fixture
+def ddpm(finished: Train, tmp_path: Path) -> Run:
+    return Run(shutil.copytree(finished("ddpm").path, tmp_path / "ddpm"))
+
+
+def test_another_sampler_is_another_protocol_and_stands_in_the_result(ddpm: Run) -> None:
+    command("evaluate", *QUICK, f"run={ddpm.path}", "sampler=ddim", "sampler.steps=2")
+    command("evaluate", *QUICK, f"run={ddpm.path}", "sampler=ddim", "sampler.steps=3")
+    two, three = sorted(results(ddpm), key=lambda result: result["nfe"])
+    assert (two["sampler"]["steps"], three["sampler"]["steps"]) == (2, 3)
+    # guidance evaluates the network twice a step
+    assert three["nfe"] == pytest.approx(1.5 * two["nfe"])
+    assert two["protocol"] != three["protocol"]
+    assert two["protocol_fields"]["sampler"] == two["sampler"]
+
+
+def test_raw_weights_are_judged_under_a_hash_of_their_own(ddpm: Run) -> None:
+    few = ("sampler=ddim", "sampler.steps=2")
+    # two batches leave hardly anything to average: the raw weights are made to differ
+    save_file({name: 1.5 * value for name, value in load_file(ddpm.weights).items()}, ddpm.raw)
+    write_json(ddpm.path / "training.json", ddpm.summary | {"raw": ddpm.raw.name})
+    command("evaluate", *QUICK, f"run={ddpm.path}", *few)
+    command("evaluate", *QUICK, f"run={ddpm.path}", *few, "protocol.weights=raw")
+    ema, raw = sorted(results(ddpm), key=lambda result: result["weights"])
+    assert (ema["weights"], raw["weights"]) == ("ema", "raw")
+    assert ema["protocol"] != raw["protocol"]
+    assert ema["fd"] != raw["fd"]
+
+
+def test_a_split_is_judged_and_taken_into_a_leaderboard(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command("evaluate", *QUICK, "split=train", "data=digits", "name=a friend", f"into={copy}")
+    (entry,) = (copy / "external" / "a friend").glob("*.json")
+    result = json.loads(entry.read_text())
+    assert entry.stem == result["protocol"]
+    assert result["accuracy"] > 0.99
+    command("report", f"runs={copy}")
+    (row,) = [row for row in read_leaderboard(copy) if row["model"] == "a friend"]
+    assert row["family"] == "external"
+    assert row["fd"] == pytest.approx(result["fd"])
+    assert row["protocol"] == result["protocol"]
+    with pytest.raises(ConfigError, match="give these samples another name"):
+        command("evaluate", *QUICK, "split=test", "data=digits", "name=a friend", f"into={copy}")
+    assert json.loads(entry.read_text()) == result
+
+
+def test_exported_statistics_stand_for_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command("reference_export", "data=digits", "out=stats.npz")
+    with pytest.raises(ConfigError, match=r"stats\.npz is there already"):
+        command("reference_export", "data=digits", "out=stats.npz")
+    with np.load("stats.npz", allow_pickle=False) as stats:
+        assert stats["mu"].shape == (64,)
+        assert stats["sigma"].shape == (64, 64)
+    asked = (*QUICK, "split=train", "data=digits", "metric=[fd]")
+    command("evaluate", *asked, "out=images.json")
+    command("evaluate", *asked, "out=stats.json", "reference=stats.npz")
+    of_images, of_stats = (json.loads(Path(name).read_text()) for name in ("images.json", "stats.json"))
+    assert of_stats["fd"] == pytest.approx(of_images["fd"], rel=1e-9)
+    with pytest.raises(DataError, match="absent"):
+        command("evaluate", *asked, "reference=absent.npz")
+
+
+def test_further_extractors_judge_the_same_draws(ddpm: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tmp_path / "other.safetensors"
+    command("features_fit", "data=digits", "epochs=1", f"out={weights}")
+    drawn: list[int] = []
+    draw = ModelSource.draw
+
+    def counted(self: ModelSource, seed: int, indices: Any) -> Any:
+        drawn.extend(indices if self.name != "warm-up" else [])
+        return draw(self, seed, indices)
+
+    monkeypatch.setattr(ModelSource, "draw", counted)
+    main = [*QUICK, f"run={ddpm.path}", "sampler=ddim", "sampler.steps=2"]
+    genbench(monkeypatch, *main, "protocol.kid_subsets=5", f"also.domain={weights}")
+    assert drawn == list(range(128))
+    one, two = results(ddpm)
+    assert one["protocol"] != two["protocol"]
+    assert one["fd"] != two["fd"]
+    for key in ("sampler", "nfe", "samples"):
+        assert one[key] == two[key]
+    assert not (ddpm.path / "results" / ".draws").exists()
+
+
+def genbench(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """The command as the shell runs it: views are composed from its command line."""
+    from genbench.app.cli import dispatch
+
+    monkeypatch.setattr(sys, "argv", ["genbench"])
+    dispatch(["evaluate", *arguments])
+
+
+def test_an_interrupted_judgement_goes_on_where_it_was(ddpm: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [*QUICK, f"run={ddpm.path}", "sampler=ddim", "sampler.steps=2", "protocol.samples=600"]
+    draw, drawn = ModelSource.draw, []
+
+    def dies(self: ModelSource, seed: int, indices: Any) -> Any:
+        if self.name != "warm-up":
+            if len(drawn) == 2:
+                raise KeyboardInterrupt
+            drawn.append(len(indices))
+        return draw(self, seed, indices)
+
+    monkeypatch.setattr(ModelSource, "draw", dies)
+    with pytest.raises(KeyboardInterrupt):
+        command("evaluate", *asked)
+    assert not list((ddpm.path / "results").glob("*.json"))
+
+    def counts(self: ModelSource, seed: int, indices: Any) -> Any:
+        drawn.append(0 if self.name == "warm-up" else len(indices))
+        return draw(self, seed, indices)
+
+    monkeypatch.setattr(ModelSource, "draw", counts)
+    command("evaluate", *asked)
+    assert sum(drawn) == 600
+    (resumed,) = results(ddpm)
+    shutil.rmtree(ddpm.path / "results")
+    monkeypatch.undo()
+    command("evaluate", *asked)
+    (whole,) = results(ddpm)
+    for key in ("fd", "is", "kid", "precision", "recall", "accuracy", "nfe", "repeats"):
+        assert resumed[key] == whole[key], key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_score_does_not_depend_on_the_number_of_processes(ddpm: Run, tmp_path: Path, processes: int) -> None:
+    asked = [*QUICK, "protocol.samples=600", f"run={ddpm.path}", "sampler=ddim", "sampler.steps=2"]
+    command("evaluate", *asked)
+    (alone,) = results(ddpm)
+    shutil.rmtree(ddpm.path / "results")
+    launched = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone",
+         "-m", "genbench", "evaluate", *asked],
+        capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=tmp_path,
+    )  # fmt: skip
+    assert launched.returncode == 0, launched.stderr[-2000:]
+    assert launched.stdout.count("kept in") == 1
+    (together,) = results(ddpm)
+    for key in ("fd", "is", "kid", "precision", "recall", "accuracy", "nfe", "repeats", "protocol"):
+        assert together[key] == alone[key], key
+    assert torch.isfinite(torch.tensor(together["sample_seconds_per_1k"]))
+
+
+def test_closest_pairs_are_shown_beside_the_result(ddpm: Run) -> None:
+    few = ("protocol.samples=100", "protocol.repeats=1", "protocol.kid_subset_size=50")
+    command("evaluate", *few, "metric=[memorisation]", f"run={ddpm.path}", "sampler=ddim", "sampler.steps=2")
+    (result,) = results(ddpm)
+    assert (ddpm.path / "results" / f"{result['protocol']}.neighbours.png").is_file()
+    assert -40.0 < result["ct"] < 40.0

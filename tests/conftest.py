@@ -1,0 +1,26 @@
+"""What every test shares: a cache of its own session, so that none reads or fills the user's."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    before = os.environ.get("GENBENCH_CACHE")
+    os.environ["GENBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("GENBENCH_CACHE")
+    if before is not None:
+        os.environ["GENBENCH_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real images beside the repository, where there are any."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real images beside the repository")
+    return folder
