@@ -22,7 +22,7 @@ def test_one_training_each_is_a_z_test_of_the_bootstrap_errors(cell):
     found = compare(row(cell, "a", [5.0], 0.3), row(cell, "b", [6.0], 0.4))
     assert found is not None
     assert found.p == pytest.approx(math.erfc(2.0 / math.sqrt(2)))  # one in a standard error of 0.5
-    assert found.test == "a z-test of bootstrap standard errors"
+    assert found.test == "a bootstrap z-test"
     assert found.distinguishable
 
 

@@ -26,7 +26,7 @@ def test_the_panel_is_a_second_table_of_the_same_rows(tmp_path, cell, control):
     page = Page(write_report(tmp_path, "t", rows, [], {}, {}).read_text())
     assert page.count("table") == 2
     assert "digits, protocol aaaa, quality panel." in page.words
-    assert "KD x 1000 ↓ C_T →0 diffusion ddpm (copies) 12.3 ± 0.4 -5.00" in page.words
+    assert "KD ↓ C_T →0 diffusion ddpm (copies) 0.0123 ± 0.0004 -5.00" in page.words
     assert "ddpm (diffusion) copies its training images: C_T is -5.0, below -3." in page.words
 
 

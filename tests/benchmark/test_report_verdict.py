@@ -17,7 +17,7 @@ def test_a_clear_win_names_the_gap_the_test_and_the_cost(cell):
     )
     assert sentences[0] == (
         "ddpm (diffusion) wins on FD (digits) with 4.00 ± 0.71; vae follows at 14.0 ± 1.4, 10.0 behind "
-        "(p < 0.001 by a z-test of bootstrap standard errors)."
+        "(p < 0.001 by a bootstrap z-test)."
     )
     assert "takes 30.0 s of training (3.0 times vae) and 8.00 s to sample 1,000 images (16 times vae)" in sentences[1]
     assert sentences[2].startswith("The standard error covers the drawing of samples alone")
@@ -31,7 +31,7 @@ def test_what_no_test_tells_apart_is_a_tie(cell):
     )
     assert first == (
         "No single family wins on FD (digits): ddpm (diffusion) at 4.00 ± 0.80 is not distinguishable from pixel_gpt "
-        "(autoregressive) at 5.50 ± 0.60 (p = 0.13), ahead of vae, by a z-test of bootstrap standard errors at "
+        "(autoregressive) at 5.50 ± 0.60 (p = 0.13), ahead of vae, by a bootstrap z-test at "
         "alpha = 0.05."
     )
     assert sum("of training" in sentence for sentence in rest) == 2  # what each of the two costs

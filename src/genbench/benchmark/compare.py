@@ -10,8 +10,8 @@ from genbench.benchmark.statistics import welch
 ALPHA = 0.05
 
 TRAININGS = "Welch's t-test over training seeds"
-SAMPLES = "a z-test of bootstrap standard errors"
-MIXED = "Welch's t-test, with bootstrap standard errors where there is one training seed"
+SAMPLES = "a bootstrap z-test"
+MIXED = "Welch's t-test, with resampling errors where there is one training seed"
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from genbench.benchmark.rows import Row
 KINDS = {
     "training seeds": "the sample standard deviation over training seeds",
     "sampling seeds": "the sample standard deviation over sampling seeds",
-    "bootstrap": "the bootstrap standard error of one draw",
+    "bootstrap": "the standard error of one draw by resampling",
 }
 
 TEST = (
     f'"Not distinguishable": a two-sided test of two distances gives p >= {ALPHA}. It is Welch\'s t-test over training '
-    "seeds or, where models were trained once, a z-test of bootstrap standard errors, which covers the drawing of "
-    "samples alone."
+    "seeds or, where models were trained once, a bootstrap z-test (standard errors by the infinitesimal jackknife, the "
+    "bootstrap's limit), which covers the drawing of samples alone."
 )
 
 

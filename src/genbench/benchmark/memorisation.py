@@ -14,17 +14,21 @@ AUTHENTIC_SHARE = 0.5
 def copying(row: Row, real: Row | None) -> str | None:
     """What shows that a row's images are copies of training images, in words; None where nothing does.
 
-    Either is enough: C_T (Meehan et al., 2020) below -3, or less than half the authentic fraction (Alaa et al.,
-    2022) of the control `real` judged under the same protocol, if there is one.
+    C_T (Meehan et al., 2020) below -3, and less than half the authentic fraction (Alaa et al., 2022) of the control
+    `real` under the same protocol. Either alone may mean samples that are merely too typical, as a VAE's are;
+    where one was not measured, the other decides.
     """
     ct, auth = score(row, "ct"), score(row, "auth")
     authentic = score(real, "auth") if real is not None else None
-    shown = []
-    if ct is not None and ct < COPIES_BELOW:
-        shown.append(f"C_T is {ct:.1f}, below {COPIES_BELOW:.0f}")
-    if auth is not None and authentic is not None and auth < AUTHENTIC_SHARE * authentic:
-        shown.append(f"{100 * auth:.0f} % is authentic against {100 * authentic:.0f} % of real images")
-    return " and ".join(shown) or None
+    signs = []
+    if ct is not None:
+        signs.append(f"C_T is {ct:.1f}, below {COPIES_BELOW:.0f}" if ct < COPIES_BELOW else None)
+    if auth is not None and authentic is not None:
+        far = auth < AUTHENTIC_SHARE * authentic
+        told = f"{100 * auth:.0f} % is authentic against {100 * authentic:.0f} % of real images"
+        signs.append(told if far else None)
+    shown = [sign for sign in signs if sign is not None]
+    return " and ".join(shown) if shown and len(shown) == len(signs) else None
 
 
 def measured(row: Row) -> bool:

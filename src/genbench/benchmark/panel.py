@@ -12,22 +12,22 @@ from genbench.benchmark.rows import Row, is_real, score
 IN_TABLE = ("fd", "is", "accuracy")
 """Scores that the main table shows."""
 
-PANEL: dict[str, tuple[str, Better | None, float]] = {
-    "fd_infinity": ("FD∞", "low", 1),
-    "kid": ("KD x 1000", "low", 1000),
-    "precision": ("precision", "high", 1),
-    "recall": ("recall", "high", 1),
-    "density": ("density", "high", 1),
-    "coverage": ("coverage", "high", 1),
-    "cmmd": ("CMMD", "low", 1),
-    "fld": ("FLD", "low", 1),
-    "fld_gap": ("FLD gap", "zero", 1),
-    "ct": ("C_T", "zero", 1),
-    "auth": ("authentic", "real", 1),
-    "lpips_diversity": ("LPIPS diversity", "real", 1),
-    "cas": ("CAS", "high", 1),
+PANEL: dict[str, tuple[str, Better]] = {
+    "fd_infinity": ("FD∞", "low"),
+    "kid": ("KD", "low"),
+    "precision": ("precision", "high"),
+    "recall": ("recall", "high"),
+    "density": ("density", "high"),
+    "coverage": ("coverage", "high"),
+    "cmmd": ("CMMD", "low"),
+    "fld": ("FLD", "low"),
+    "fld_gap": ("FLD gap", "zero"),
+    "ct": ("C_T", "zero"),
+    "auth": ("authentic", "real"),
+    "lpips_diversity": ("LPIPS diversity", "real"),
+    "cas": ("CAS", "high"),
 }
-"""Title, better end and factor of each known score, in the order they are shown.
+"""Title and better end of each known score, in the order they are shown.
 
 Noise is as authentic and as diverse as images can be, so for these two more is not better: what real images have is.
 """
@@ -46,12 +46,23 @@ def panel(rows: Sequence[Row], features: str | None) -> list[Column]:
     return [*names, *(_column(key, features) for key in keys)]
 
 
+def panel_title(key: str, features: str | None) -> str:
+    """What a score over these features may be called."""
+    name = PANEL[key][0] if key in PANEL else key
+    return INCEPTION.get(key, name) if features == "inception" else name
+
+
+def panel_scale(key: str, features: str | None) -> float:
+    """What a score is multiplied by where it is shown: over Inception a kernel distance is small."""
+    return 1000 if key == "kid" and features == "inception" else 1
+
+
 def _column(key: str, features: str | None) -> Column:
-    title, better, scale = PANEL.get(key, (key, None, 1))
-    if features == "inception":
-        title = INCEPTION.get(key, title)
-    text: Callable[[Row], str] = partial(with_deviation, key=key, scale=scale)
-    return Column(title + (ARROWS[better] if better else ""), text, partial(score, key=key), better)
+    better = PANEL[key][1] if key in PANEL else None
+    text: Callable[[Row], str] = partial(with_deviation, key=key, scale=panel_scale(key, features))
+    return Column(
+        panel_title(key, features) + (ARROWS[better] if better else ""), text, partial(score, key=key), better
+    )
 
 
 def _name(rows: Sequence[Row], row: Row) -> str:
