@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_runs import Train, command
 
+from genbench.app.judging import kept_draws
 from genbench.benchmark.leaderboard import read_leaderboard
-from genbench.core import ConfigError, DataError
+from genbench.core import ConfigError, DataError, RunError
 from genbench.core.files import write_json
 from genbench.evaluation.sources import ModelSource
 from genbench.run import Run
@@ -180,3 +181,8 @@ def test_closest_pairs_are_shown_beside_the_result(ddpm: Run) -> None:
     (result,) = results(ddpm)
     assert (ddpm.path / "results" / f"{result['protocol']}.neighbours.png").is_file()
     assert -40.0 < result["ct"] < 40.0
+
+
+def test_two_judgements_of_one_run_do_not_clear_each_others_draws(ddpm: Run) -> None:
+    with kept_draws(ddpm), pytest.raises(RunError, match="another process is judging"):
+        command("evaluate", *QUICK, f"run={ddpm.path}", "sampler=ddim", "sampler.steps=2")

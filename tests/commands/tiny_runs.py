@@ -25,5 +25,5 @@ def digest(path: Path) -> str:
 
 def files(folder: Path) -> dict[str, tuple[str, int]]:
     """Every file below a folder with its content's digest and its time of change; locks left out."""
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ".lock")
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.endswith(".lock"))
     return {str(p.relative_to(folder)): (digest(p), p.stat().st_mtime_ns) for p in found}

@@ -102,6 +102,13 @@ def test_the_error_of_a_mean_over_seeds_and_its_interval(judge: Judge) -> None:
     assert high - low == pytest.approx(2 * 1.959964 * result["accuracy_error"])
 
 
+def test_subsets_of_one_stored_set_overlap_and_gain_nothing(judge: Judge) -> None:
+    result = judge.evaluate(TableSource(Digits().table("train"), "digits train"))
+    errors = [row["fd_error"] for row in result["repeats"]]
+    assert len(errors) == 3
+    assert result["fd_error"] == pytest.approx((sum(e**2 for e in errors) / 3) ** 0.5)
+
+
 def test_one_seed_has_no_deviation_and_a_fixed_set_is_judged_once(judge: Judge, noised: ResidentTable) -> None:
     once = replace(judge, protocol=replace(judge.protocol, repeats=1)).evaluate(NoiseSource(SPEC))
     fixed = judge.evaluate(TableSource(noised, "noised"))

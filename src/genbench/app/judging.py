@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from genbench.app.build import build, resolve
@@ -87,12 +88,25 @@ def _check_constants(metrics: Mapping[str, Any], rules: Protocol) -> None:
 
 @contextmanager
 def kept_draws(run: Run) -> Iterator[Path]:
-    """A folder in the run that keeps what is drawn and extracted, until all judgements in the block are written."""
+    """A folder in the run that keeps what is drawn and extracted, until all judgements in the block are written.
+
+    Raises:
+        RunError: another evaluation of this run is at work, and would clear the folder under this one.
+    """
     folder = run.path / "results" / ".draws"
-    yield folder
-    barrier()
+    lock = FileLock(run.path / ".judging.lock")
     if rank() == 0:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(f"another process is judging {run.path}: wait for it") from None
+    try:
+        yield folder
+        barrier()
+        if rank() == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        lock.release()
 
 
 def judge_run(run: Run, model: GenerativeModel, dataset: ImageDataset, judge: Judge, draws: Path) -> dict[str, Any]:

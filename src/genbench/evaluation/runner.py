@@ -60,7 +60,7 @@ class Judge:
     def fields(self) -> dict[str, Any]:
         """Everything that two comparable scores share."""
         reference = {"split": self.protocol.reference, "sha256": self.reference.sha256}
-        others = {name: split.sha256 for name, split in self.splits.items() if name != self.protocol.reference}
+        others = {name: split.sha256 for name, split in self.splits.items() if split is not self.reference}
         weights = {name: metric.fingerprint for name, metric in self.metrics.items() if metric.fingerprint}
         identity = self.protocol.identity(self.extractor, reference | others, self.sampler)
         return identity | ({"metrics": weights} if weights else {})
@@ -96,7 +96,7 @@ class Judge:
             repeats.append(self.scores(table, self.split("train") if memory is None else memory(seed)))
         result: Result = {}
         for key in repeats[0]:
-            result |= _summary(key, [row[key] for row in repeats])
+            result |= _summary(key, [row[key] for row in repeats], independent=source.size is None)
         cost = source.cost if source.cost and source.cost.images else None
         return result | {
             "features": self.extractor.name,
@@ -160,15 +160,16 @@ def _plain(row: Mapping[str, Score]) -> dict[str, float | None]:
     return numbers | {f"{key}_error": score.error for key, score in row.items()}
 
 
-def _summary(key: str, scores: Sequence[Score]) -> dict[str, Any]:
+def _summary(key: str, scores: Sequence[Score], independent: bool) -> dict[str, Any]:
     values = [score.value for score in scores if score.value is not None]
     errors = [score.error for score in scores if score.error is not None]
     if len(values) < len(scores):
         return {key: None, f"{key}_std": None, f"{key}_error": None, f"{key}_interval": None}
     mean = statistics.fmean(values)
     known = len(errors) == len(scores)
-    # the seeds' samples are independent, so their variances add
-    error = math.sqrt(math.fsum(e * e for e in errors)) / len(errors) if known else None
+    # samples drawn anew are independent, so their mean errs less; subsets of one stored set overlap, and gain nothing
+    gained = len(errors) if independent else 1
+    error = math.sqrt(math.fsum(e * e for e in errors) / len(errors) / gained) if known else None
     return {
         key: mean,
         f"{key}_std": statistics.stdev(values) if len(values) > 1 else None,
