@@ -79,9 +79,9 @@ def test_every_known_score_has_a_better_end():
     [
         ({"ct": -3.1, "auth": 0.29}, "C_T is -3.1, below -3 and 29 % is authentic against 60 % of real images"),
         ({"ct": -3.1, "auth": 0.6}, None),
-        ({"ct": -3.1}, "C_T is -3.1, below -3"),
+        ({"ct": -3.1}, None),
         ({"ct": -2.9, "auth": 0.31}, None),
-        ({"auth": 0.29}, "29 % is authentic against 60 % of real images"),
+        ({"auth": 0.29}, None),
         ({}, None),
     ],
 )

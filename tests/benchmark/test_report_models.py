@@ -21,13 +21,13 @@ def test_a_run_under_two_protocols_is_shown_once_with_both_judgements(tmp_path, 
 
 
 def test_the_panel_is_a_second_table_of_the_same_rows(tmp_path, cell, control):
-    scores = {"kid": (0.0123, 0.0004), "ct": -5.0}
+    scores = {"kid": (0.0123, 0.0004), "ct": -5.0, "auth": 0.1}
     rows = aggregate([cell(scores=scores), cell("vae", "vae", scores=scores), control("real", 0.5, scores={"ct": 0.1})])
     page = Page(write_report(tmp_path, "t", rows, [], {}, {}).read_text())
     assert page.count("table") == 2
     assert "digits, protocol aaaa, quality panel." in page.words
-    assert "KD ↓ C_T →0 diffusion ddpm (copies) 0.0123 ± 0.0004 -5.00" in page.words
-    assert "ddpm (diffusion) copies its training images: C_T is -5.0, below -3." in page.words
+    assert "KD ↓ C_T →0 authentic →real diffusion ddpm (copies) 0.0123 ± 0.0004 -5.00" in page.words
+    assert "ddpm (diffusion) copies its training images: C_T is -5.0, below -3 and 10 % is authentic" in page.words
 
 
 def test_facts_tell_the_sampler_the_weights_and_the_checkpoints_compared(tmp_path, cell):

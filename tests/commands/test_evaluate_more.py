@@ -186,3 +186,23 @@ def test_closest_pairs_are_shown_beside_the_result(ddpm: Run) -> None:
 def test_two_judgements_of_one_run_do_not_clear_each_others_draws(ddpm: Run) -> None:
     with kept_draws(ddpm), pytest.raises(RunError, match="another process is judging"):
         command("evaluate", *QUICK, f"run={ddpm.path}", "sampler=ddim", "sampler.steps=2")
+
+
+def test_judging_stored_images_again_with_fewer_metrics_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = (*QUICK, "split=train", "data=digits", "name=theirs", "into=bench")
+    command("evaluate", *asked)
+    (kept,) = tmp_path.glob("*.json")
+    whole = json.loads(kept.read_text())
+    command("evaluate", *asked, "metric=[fd]")
+    command("reference_export", "data=digits", "out=stats.npz")
+    command("evaluate", *asked, "reference=stats.npz")
+    (entry,) = (tmp_path / "bench" / "external" / "theirs").iterdir()
+    for path in (kept, entry):
+        again = json.loads(path.read_text())
+        assert again["kid"] == whole["kid"] is not None
+        assert again["repeats"][0]["precision"] == whole["precision"]
+        assert again["metrics"] == whole["metrics"]
+        assert again["fd"] == pytest.approx(whole["fd"])

@@ -125,19 +125,28 @@ def judge_run(run: Run, model: GenerativeModel, dataset: ImageDataset, judge: Ju
     source = ModelSource(model, run.path.name, rounding=rounding)
     drawn_by = {"weights": sha256_of(run.weights_of(judge.protocol.weights)), "sampler": sampler, "rounding": rounding}
     store = ChunkStore(draws, drawn_by)
-    found = judge.evaluate(source, store)
-    before = kept.get("repeats") or [{}] * len(found["repeats"])
-    merged = [{**old, **new} for old, new in zip(before, found["repeats"], strict=True)]
-    result = {**kept, **found, "repeats": merged}
+    result = merged(kept, {**judge.evaluate(source, store), "metrics": sorted(judge.metrics)})
     samples, train = judge.table(source, 0, store), judge.split("train")
     if rank() == 0:
         result |= bits_per_dim(model, dataset, judge.progress)
         result["sampler"], result["weights"] = sampler, judge.protocol.weights
-        result["metrics"] = sorted({*kept.get("metrics", ()), *judge.metrics})
         if train is not None:
             write_neighbours(path.with_suffix(".neighbours.png"), samples, source, train, dataset.table("train"))
         write_json(path, result)
     return result
+
+
+def merged(kept: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the same images under the same hash: a score that is not judged again is not lost."""
+
+    def over(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+        return {**old, **{key: value for key, value in new.items() if value is not None or key not in old}}
+
+    if not kept:
+        return dict(found)
+    repeats = [over(old, new) for old, new in zip(kept["repeats"], found["repeats"], strict=True)]
+    metrics = sorted({*kept.get("metrics", ()), *found["metrics"]})
+    return over(kept, found) | {"repeats": repeats, "metrics": metrics}
 
 
 def read_result(path: Path) -> dict[str, Any]:

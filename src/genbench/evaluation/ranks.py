@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from genbench.core import ConfigError, RunError
 
-PATIENCE = timedelta(hours=1)
+PATIENCE = timedelta(days=1)
 """How long one process waits for another that is still there; one that is gone is noticed at once."""
 
 _MESSAGE_BYTES = 1024

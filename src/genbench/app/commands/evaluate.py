@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 from genbench.app.build import build, load_model, open_data, resolve
 from genbench.app.device import pick_device
-from genbench.app.judging import judge_run, kept_draws, make_judge, read_result
+from genbench.app.judging import judge_run, kept_draws, make_judge, merged, read_result
+from genbench.app.paths import cache_dir
 from genbench.app.show import show, show_crosswalk
 from genbench.app.validate import validate_config
 from genbench.app.views import views
@@ -21,7 +22,9 @@ from genbench.core.files import write_json
 from genbench.data.dataset import ImageDataset
 from genbench.data.samples import read_samples
 from genbench.evaluation.ranks import distributed, rank
+from genbench.evaluation.reference import content_sha256
 from genbench.evaluation.sources import TableSource
+from genbench.evaluation.store import ChunkStore
 from genbench.run import Run
 
 SOURCES = ("run", "samples", "split")
@@ -91,22 +94,35 @@ def _of_images(plain: dict[str, Any]) -> Judged:
         table = read_samples(path, dataset.spec)
     stem = path.name if path.is_dir() else path.stem
     name, source = plain["name"] or stem, TableSource(table, str(path))
+    images, labels = content_sha256(source)
+    content = {"images_sha256": images, "labels_sha256": labels}
     if not set(name) - {"."} or "/" in name:
         raise ConfigError(f"name={name} cannot name a folder: give another, without slashes")
 
     def judged(view: dict[str, Any]) -> tuple[dict[str, Any], Path]:
         judge = make_judge(dataset, view, view["batch_size"], device=pick_device(view["device"]))
-        said = {"name": name, "source": str(path), "data": dataset.name, "metrics": sorted(judge.metrics)}
-        result = {**said, **judge.evaluate(source)}
-        out = Path(view["out"] or path.with_name(f"{stem}.{judge.hash}.json"))
-        _write(out, result)
-        if view["into"] is not None:
-            entry = Path(view["into"]) / EXTERNAL / name / f"{judge.hash}.json"
+        said = {"name": name, "source": str(path), "data": dataset.name, "metrics": sorted(judge.metrics), **content}
+        entry = None if view["into"] is None else Path(view["into"]) / EXTERNAL / name / f"{judge.hash}.json"
+        if entry is not None:
             _refuse_another(entry, str(path))
-            _write(entry, result)
+        found = {**said, **judge.evaluate(source, ChunkStore(cache_dir() / "features", content))}
+        out = Path(view["out"] or path.with_name(f"{stem}.{judge.hash}.json"))
+        result = merged(_kept(out, found), found)
+        _write(out, result)
+        if entry is not None:
+            _write(entry, merged(_kept(entry, found), found))
+            if rank() == 0:
+                print(f"taken into {view['into']} as {name}: genbench report runs={view['into']} shows it")
         return result, out
 
     return judged
+
+
+def _kept(path: Path, found: dict[str, Any]) -> dict[str, Any]:
+    """What was found before of the very same images under the same hash."""
+    kept = read_result(path) if path.is_file() else {}
+    same = all(kept.get(key) == found[key] for key in ("protocol", "images_sha256", "labels_sha256"))
+    return kept if same else {}
 
 
 def _refuse_another(entry: Path, source: str) -> None:
