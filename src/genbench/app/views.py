@@ -35,6 +35,8 @@ def views(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _view(group: str, choices: Sequence[str]) -> dict[str, Any]:
     given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     kept = [override for override in given if not _in_group(override, group, choices)]
+    if group == "protocol" and any(override.startswith("features=") for override in kept):
+        raise ConfigError("protocol=crosswalk compares conventions of Inception: leave features=... out")
     view = resolve(compose("evaluate", [*kept, *choices]))
     validate_config(view, "evaluate")
     return view

@@ -19,7 +19,7 @@ PANEL: dict[str, tuple[str, Better]] = {
     "recall": ("recall", "high"),
     "density": ("density", "high"),
     "coverage": ("coverage", "high"),
-    "cmmd": ("CMMD", "low"),
+    "cmmd": ("RBF distance", "low"),
     "fld": ("FLD", "low"),
     "fld_gap": ("FLD gap", "zero"),
     "ct": ("C_T", "zero"),
@@ -32,8 +32,8 @@ PANEL: dict[str, tuple[str, Better]] = {
 Noise is as authentic and as diverse as images can be, so for these two more is not better: what real images have is.
 """
 
-INCEPTION = {"fd_infinity": "FID∞", "kid": "KID x 1000"}
-"""What the kernel and extrapolated distances are called over the standard Inception, and only there."""
+OWN_NAMES = {"inception": {"fd_infinity": "FID∞", "kid": "KID x 1000"}, "clip": {"cmmd": "CMMD"}}
+"""What extrapolated and kernel distances are called over the extractors they were published with, and only there."""
 
 
 def panel(rows: Sequence[Row], features: str | None) -> list[Column]:
@@ -49,7 +49,7 @@ def panel(rows: Sequence[Row], features: str | None) -> list[Column]:
 def panel_title(key: str, features: str | None) -> str:
     """What a score over these features may be called."""
     name = PANEL[key][0] if key in PANEL else key
-    return INCEPTION.get(key, name) if features == "inception" else name
+    return OWN_NAMES.get(features or "", {}).get(key, name)
 
 
 def panel_scale(key: str, features: str | None) -> float:
