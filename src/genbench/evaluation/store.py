@@ -52,8 +52,6 @@ class ChunkStore:
         A file that is cut short, changed, or not of this key is told in a warning and counts as absent.
         """
         path, key = self._address(kind, seed, indices)
-        if not path.is_file():
-            return None
         try:
             with safe_open(path, framework="pt") as file:
                 header = file.metadata() or {}
@@ -63,6 +61,8 @@ class ChunkStore:
             if header.get("sha256") != _sealed(header["key"], header["cost"], tensors):
                 raise ValueError("its content does not have its sha256")
             cost = json.loads(header["cost"])
+        except FileNotFoundError:
+            return None
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             warnings.warn(f"{path} cannot be used ({error}): it is made again", stacklevel=2)
             return None
