@@ -195,6 +195,7 @@ def test_judging_stored_images_again_with_fewer_metrics_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("bench").mkdir()
     asked = (*QUICK, "split=train", "data=digits", "name=theirs", "into=bench")
     command("evaluate", *asked)
     (kept,) = tmp_path.glob("*.json")

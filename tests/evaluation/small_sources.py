@@ -36,7 +36,7 @@ class Projection(FeatureExtractor):
     """16 features and 10 logits by fixed random projections of 8x8 grey images; counts the images it saw."""
 
     def __init__(self, name: str = "projection") -> None:
-        super().__init__(name, "0" * 64, "bytes / 255", classifies=True, comparable=False)
+        super().__init__(name, "0" * 64, "bytes / 255", classifies=True)
         weight = torch.randn(26, 64, generator=torch.Generator().manual_seed(0)) / 8.0
         self.weight, self.seen = nn.Parameter(weight), 0
         self.freeze()

@@ -61,6 +61,8 @@ def test_presets_of_other_evaluators(tmp_path: Path, preset: str, resize: str, d
     assert config.features["_target_"] == "genbench.features.Inception"
     assert config.features.resize == resize
     assert composed(tmp_path, f"protocol={preset}", "features.resize=tf1").features.resize == "tf1"
+    # a convention of Inception's pixels is no obstacle to another extractor
+    assert instantiate(composed(tmp_path, f"protocol={preset}", "features=digits").features).name == "digits"
 
 
 def test_metrics_are_chosen_and_splits_set_on_the_command_line(tmp_path: Path) -> None:

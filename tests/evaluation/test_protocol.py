@@ -12,7 +12,7 @@ from genbench.features import FeatureExtractor
 
 class Named(FeatureExtractor):
     def __init__(self, name: str = "named", fingerprint: str = "0" * 64, preprocessing: str = "none") -> None:
-        super().__init__(name, fingerprint, preprocessing, classifies=False, comparable=False)
+        super().__init__(name, fingerprint, preprocessing, classifies=False)
 
     def check(self, spec: ImageSpec) -> None:
         pass
@@ -26,18 +26,23 @@ SHA = "a" * 64
 
 
 def hash_of(
-    protocol: Protocol = PROTOCOL, extractor: FeatureExtractor | None = None, sha: str = SHA, sampler: Any = None
+    protocol: Protocol = PROTOCOL,
+    extractor: FeatureExtractor | None = None,
+    sha: str = SHA,
+    sampler: Any = None,
+    levels: int = 256,
 ) -> str:
-    return short_hash(protocol.identity(extractor or Named(), {"split": protocol.reference, "sha256": sha}, sampler))
+    reference = {"split": protocol.reference, "sha256": sha}
+    return short_hash(protocol.identity(extractor or Named(), levels, reference, sampler))
 
 
 def test_the_hash_never_changes_by_accident() -> None:
     # a published number carries this hash: change the fields on purpose only
-    assert hash_of() == "c399bf9137"
+    assert hash_of() == "7f4a7872c6"
 
 
 def test_the_hash_is_ten_hex_digits_and_ignores_the_order_of_keys() -> None:
-    identity = PROTOCOL.identity(Named(), {"sha256": SHA})
+    identity = PROTOCOL.identity(Named(), 256, {"sha256": SHA})
     assert short_hash(dict(reversed(identity.items()))) == short_hash(identity)
     assert len(hash_of()) == 10
     assert int(hash_of(), 16) >= 0
@@ -61,6 +66,7 @@ def test_the_hash_is_ten_hex_digits_and_ignores_the_order_of_keys() -> None:
         lambda: hash_of(extractor=Named(fingerprint="1" * 64)),
         lambda: hash_of(extractor=Named(preprocessing="bicubic")),
         lambda: hash_of(sha="b" * 64),
+        lambda: hash_of(levels=17),
     ],
 )
 def test_any_field_that_moves_a_score_changes_the_hash(changed: Callable[[], str]) -> None:

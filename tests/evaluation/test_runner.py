@@ -17,7 +17,8 @@ from genbench.evaluation import Judge, Protocol, Reference
 from genbench.evaluation.sources import ImageSource, NoiseSource, SamplingCost, TableSource
 from genbench.features import DomainClassifier
 from genbench.features.fidelity import register
-from genbench.metrics import Accuracy, FrechetDistance, InceptionScore
+from genbench.metrics import Accuracy, FrechetDistance, InceptionScore, KernelDistance
+from genbench.metrics.moments import Moments
 
 SPEC = ImageSpec(1, 8, 8, num_classes=10, levels=17)
 METRICS = {"fd": FrechetDistance(), "is": InceptionScore(5), "accuracy": Accuracy()}
@@ -207,3 +208,22 @@ def test_fewer_images_than_features_are_flagged(judge: Judge, noised: ResidentTa
 @pytest.mark.usefixtures("no_warnings")
 def test_enough_images_are_not_flagged(judge: Judge) -> None:
     replace(judge, protocol=replace(judge.protocol, samples=65)).evaluate(NoiseSource(SPEC))
+
+
+def test_a_constant_that_the_hash_does_not_say_is_refused(judge: Judge) -> None:
+    with pytest.raises(ConfigError, match=r"kid5 computes with kid_subsets=5.*says 100.*protocol\.kid_subsets=5"):
+        replace(judge, metrics={"kid5": KernelDistance(5, 1000)})
+    with pytest.raises(ConfigError, match=r"is_shuffle=False"):
+        replace(judge, metrics={"is": InceptionScore(5, shuffle=False)})
+
+
+def test_two_metrics_of_one_score_are_refused(judge: Judge, noised: ResidentTable) -> None:
+    twice = replace(judge, metrics={"one": FrechetDistance(), "two": FrechetDistance()})
+    with pytest.raises(ConfigError, match=r"metric\.two and another both score fd"):
+        twice.evaluate(TableSource(noised, "noised"))
+
+
+def test_imported_statistics_of_another_width_are_refused_before_anything_is_drawn(judge: Judge) -> None:
+    narrow = Reference("theirs.npz", "0" * 64, Moments(torch.zeros(5).double(), torch.eye(5).double(), 9), None)
+    with pytest.raises(ConfigError, match=r"theirs\.npz holds statistics of 5 features, but features=digits has 64"):
+        replace(judge, reference=narrow)

@@ -92,7 +92,7 @@ def test_images_of_another_shape_or_kind_are_refused(judge: DomainClassifier) ->
 
 
 def test_its_distance_is_not_called_fid(judge: DomainClassifier) -> None:
-    assert judge.frechet_name == "FD (digits)"
+    assert judge.name == "digits"
 
 
 def test_unknown_and_foreign_weights_are_refused(tmp_path: Path) -> None:
@@ -120,5 +120,5 @@ def test_another_record_is_another_extractor_called_after_its_data(judge: Domain
     save_file(load_file(SHIPPED_DIGITS), path, {"domain_classifier": json.dumps(record | {"data": "mine"})})
     mine = DomainClassifier(weights=path)
     assert mine.identity() != judge.identity()
-    assert (mine.name, mine.frechet_name, mine.comparable) == ("mine", "FD (mine)", False)
+    assert mine.name == "mine"
     assert DomainClassifier("ours", path).name == "ours"

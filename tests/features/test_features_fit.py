@@ -144,7 +144,7 @@ def test_the_command_fits_any_labelled_data(
     assert out.startswith("features/mine.safetensors: fitted; ")
     assert "features=domain features.weights=features/mine.safetensors" in out
     judge = DomainClassifier(weights="features/mine.safetensors")
-    assert (judge.name, judge.classifies, judge.comparable) == ("mine", True, False)
+    assert (judge.name, judge.classifies) == ("mine", True)
     assert judge.record["test_accuracy"] >= 0.9
     assert command(monkeypatch, *data, "epochs=12") == 0
     assert "fitted before, nothing to do" in capsys.readouterr().out

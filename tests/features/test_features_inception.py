@@ -84,7 +84,7 @@ def test_grey_is_repeated_to_rgb_and_other_weights_are_not_called_fid(weights: t
     torch.testing.assert_close(out["features"], extractor(grey.repeat(1, 3, 1, 1))["features"], rtol=0, atol=0)
     assert extractor.fingerprint == sha256
     assert not extractor.classifies
-    assert extractor.frechet_name == f"FD (inception-{sha256[:8]})"
+    assert extractor.name == f"inception-{sha256[:8]}"
 
 
 def test_the_convention_and_the_precision_are_part_of_the_identity(weights: tuple[Path, str]) -> None:
@@ -115,8 +115,8 @@ def test_only_published_weights_in_float32_are_called_fid(
 ) -> None:
     path, sha256 = weights
     monkeypatch.setattr("genbench.features.inception.PUBLISHED_SHA256", sha256[:8])
-    assert Inception(path, sha256=sha256).frechet_name == "FID"
-    assert Inception(path, sha256=sha256, precision="bfloat16").frechet_name == "FD (inception)"
+    assert Inception(path, sha256=sha256).name == "inception"
+    assert Inception(path, sha256=sha256, precision="bfloat16").name == "inception-bfloat16"
 
 
 def test_anything_but_bytes_is_refused(weights: tuple[Path, str]) -> None:

@@ -104,7 +104,7 @@ def test_identity_grey_and_batches(folders: dict[str, Path], kind: type[HuggingF
     extractor = kind(folders[name])
     content = (folders[name] / "model.safetensors").read_bytes()
     assert extractor.fingerprint == hashlib.sha256(content).hexdigest()
-    assert (extractor.name, extractor.classifies, extractor.comparable) == (name, False, False)
+    assert (extractor.name, extractor.classifies) == (name, False)
     assert not any(p.requires_grad for p in extractor.parameters())
     assert not any(module.training for module in extractor.modules())
     extractor.check(ImageSpec(1, 8, 8))

@@ -116,7 +116,7 @@ def test_the_backbone_is_the_files_and_no_other(backbone: tuple[Path, str], tmp_
     assert torch.equal(dict(network.net.named_parameters())["slice2.3.weight"], stored["features.3.weight"])
     with pytest.raises(ConfigError, match="needs AlexNet's weights"):
         LpipsDiversity()
-    with pytest.raises(ConfigError, match=f"begins with {sha256[:8]}, expected 7be5be79"):
+    with pytest.raises(ConfigError, match=f"sha256 {sha256}, expected 7be5be79"):
         LpipsDiversity(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         LpipsDiversity(tmp_path / "none.pth", sha256)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from genbench.app.build import build, resolve
 from genbench.app.neighbours import write_neighbours
 from genbench.app.paths import cache_dir
-from genbench.core import ConfigError, GenerativeModel, HasLikelihood, RunError, SeededNoise
+from genbench.core import GenerativeModel, HasLikelihood, RunError, SeededNoise
 from genbench.core.batch import Batch
 from genbench.core.files import write_json
 from genbench.core.pixels import to_float
@@ -28,14 +28,6 @@ from genbench.evaluation.store import ChunkStore
 from genbench.features.files import sha256_of
 from genbench.metrics import Metric
 from genbench.run import Run
-
-CONSTANTS = {
-    "is": {"splits": "is_splits", "shuffle": "is_shuffle"},
-    "kid": {"subsets": "kid_subsets", "subset_size": "kid_subset_size"},
-    "precision_recall": {"neighbours": "neighbours"},
-    "density_coverage": {"neighbours": "neighbours"},
-}
-"""What the arguments of metrics must equal, because the protocol's hash speaks for them."""
 
 
 def make_judge(
@@ -59,7 +51,6 @@ def make_judge(
     extractor.check(dataset.spec)
     rules: Protocol = build(config["protocol"])
     metrics: dict[str, Metric] = build(config["metric"])
-    _check_constants(config["metric"], rules)
     images = any(metric.needs_images for metric in metrics.values())
 
     def read(split: Split) -> Reference:
@@ -73,17 +64,6 @@ def make_judge(
         names: tuple[Split, Split] = ("train", "test")
         splits = {name: reference if name == rules.reference and not imported else read(name) for name in names}
     return Judge(dataset.spec, rules, extractor, metrics, reference, splits, sampler, keep_images, batch, progress)
-
-
-def _check_constants(metrics: Mapping[str, Any], rules: Protocol) -> None:
-    for name, arguments in CONSTANTS.items():
-        for argument, field in arguments.items():
-            given, agreed = (metrics.get(name) or {}).get(argument), getattr(rules, field)
-            if given is not None and given != agreed:
-                raise ConfigError(
-                    f"metric.{name}.{argument}={given} is not what the protocol's hash says: set "
-                    f"protocol.{field}={given}"
-                )
 
 
 @contextmanager
@@ -129,7 +109,7 @@ def judge_run(run: Run, model: GenerativeModel, dataset: ImageDataset, judge: Ju
     samples, train = judge.table(source, 0, store), judge.split("train")
     if rank() == 0:
         result |= bits_per_dim(model, dataset, judge.progress)
-        result["sampler"], result["weights"] = sampler, judge.protocol.weights
+        result["sampler"], result["weights"], result["data"] = sampler, judge.protocol.weights, dataset.name
         if train is not None:
             write_neighbours(path.with_suffix(".neighbours.png"), samples, source, train, dataset.table("train"))
         write_json(path, result)

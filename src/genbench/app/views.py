@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -26,6 +27,9 @@ def views(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if wanted:
             raise ConfigError("protocol=crosswalk compares conventions of one extractor: leave also.* out")
         return {name: _view("protocol", [f"protocol={name}"]) for name in plain["crosswalk"]}
+    for name, weights in wanted.items():
+        if not Path(weights).expanduser().exists():
+            raise ConfigError(f"also.{name}={weights}: there is no such file or folder of weights")
     further = {
         name: _view("features", [f"features={name}", f"features.weights={weights}"]) for name, weights in wanted.items()
     }

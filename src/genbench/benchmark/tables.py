@@ -126,6 +126,12 @@ def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _brief(value: Any) -> str:
+    """A value as text, of a sha256 the first digits."""
+    text = str(value)
+    return text[:8] if len(text) == 64 else text
+
+
 def _differs(own: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str | None:
     if not others:
         return None
@@ -133,7 +139,7 @@ def _differs(own: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str
     for name in dict.fromkeys([*own, *(name for other in others for name in other)]):
         elsewhere = [other.get(name) for other in others if other.get(name) != own.get(name)]
         if elsewhere:
-            values = ", ".join(dict.fromkeys(map(str, elsewhere)))
-            parts.append(f"{name} = {own.get(name)} (elsewhere {values})")
+            values = ", ".join(dict.fromkeys(map(_brief, elsewhere)))
+            parts.append(f"{name} = {_brief(own.get(name))} (elsewhere {values})")
     what = "; ".join(parts) or "fields that were not recorded"
     return f"not comparable with the other tables: {what}"

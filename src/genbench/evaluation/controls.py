@@ -9,6 +9,11 @@ from genbench.evaluation.runner import Judge, Result
 from genbench.evaluation.sources import BlurSource, ImageSource, NoiseSource, OneModeSource, Table, TableSource
 from genbench.metrics import FeatureTable
 
+REAL = (
+    "real: training images, since the test split is the reference; its scores of memorisation compare with those "
+    "training images that were left over, all others' with the whole training split"
+)
+
 
 def controls(judge: Judge, train: Table, test: Table, name: str) -> dict[str, Result]:
     """The results of five sources that are no models, by name.
@@ -35,6 +40,8 @@ def controls(judge: Judge, train: Table, test: Table, name: str) -> dict[str, Re
         sized = replace(judge, protocol=replace(judge.protocol, samples=n))
         memory = _left_over(judge.split("train"), source, n) if control == "real" and against_test else None
         results[control] = sized.evaluate(source, memory=memory)
+        if memory is not None:
+            results[control]["flags"].append(REAL)
     return results
 
 

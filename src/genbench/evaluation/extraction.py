@@ -1,7 +1,9 @@
 """From images to the table that metrics read."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -99,7 +101,8 @@ class _Worker:
         pieces: list[dict[str, Tensor]] = []
         stored = self._get(_IMAGES, indices) if self._makes_images else None
         for image, label in self._drawn(indices) if stored is None else self._again(stored):
-            out = self.extractor(image.to(device))
+            with _full_float32():
+                out = self.extractor(image.to(device))
             piece = {name: out[name].float().cpu() for name in ("features", "logits")}
             if label is not None:
                 piece["label"] = label.cpu()
@@ -159,6 +162,20 @@ class _Worker:
     def _count(self, cost: SamplingCost | None) -> None:
         if self.source.cost is not None and cost is not None:
             self.source.cost += cost
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """On GPUs too, whose default rounds the factors of a convolution to 10 bits: a score would tell the card."""
+    places: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
+    before = [place.allow_tf32 for place in places]
+    for place in places:
+        place.allow_tf32 = False
+    try:
+        yield
+    finally:
+        for place, allowed in zip(places, before, strict=True):
+            place.allow_tf32 = allowed
 
 
 def _joined(pieces: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -9,6 +9,9 @@ from typing import Any, Literal
 from genbench.core import ConfigError
 from genbench.features import FeatureExtractor
 
+VERSION = 1
+"""Of the metrics' numerics: raised when one of them gives other numbers for the same images."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -48,21 +51,28 @@ class Protocol:
                 raise ConfigError(f"protocol.{field} is {value}; expected at least {least}")
 
     def identity(
-        self, extractor: FeatureExtractor, reference: Mapping[str, Any], sampler: Mapping[str, Any] | None = None
+        self,
+        extractor: FeatureExtractor,
+        levels: int,
+        reference: Mapping[str, Any],
+        sampler: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Everything two scores must share to stand in one column.
 
-        `name` is left out: it changes no score. `sampler` is what all models were made to draw with; None says
-        that each drew with its own, as it has its own architecture: tables exist to compare models with their
-        samplers, and each result carries its sampler and the evaluations it took.
+        `name` is left out: it changes no score. `levels` are the grey levels that samples are rounded to. `sampler` is
+        what all models were made to draw with; None says that each drew with its own, as it has its own architecture:
+        tables exist to compare models with their samplers, and each result carries its sampler and the evaluations it
+        took.
         """
         return {
+            "version": VERSION,
             "samples": self.samples,
             "seeds": list(range(self.repeats)),
             "labels": "index modulo classes",
             "weights": self.weights,
             "sampler": dict(sampler) if sampler is not None else "the model's own",
             "rounding": self.rounding,
+            "levels": levels,
             "is": {"splits": self.is_splits, "shuffle": self.is_shuffle},
             "kid": {"subsets": self.kid_subsets, "subset_size": self.kid_subset_size},
             "neighbours": self.neighbours,

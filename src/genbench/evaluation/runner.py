@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from genbench.core import ImageSpec
+import torch
+
+from genbench.core import ConfigError, ImageSpec
 from genbench.evaluation.extraction import extract
 from genbench.evaluation.protocol import Protocol, short_hash
 from genbench.evaluation.reference import Reference
@@ -37,7 +39,8 @@ class Judge:
     than feature dimensions are scored, with a warning and a flag in the result.
 
     Raises:
-        ConfigError: an extractor that cannot judge images of this spec.
+        ConfigError: an extractor that cannot judge images of this spec, metrics with other constants than the
+            protocol's, or imported statistics of another number of features.
     """
 
     spec: ImageSpec
@@ -53,6 +56,8 @@ class Judge:
 
     def __post_init__(self) -> None:
         self.extractor.check(self.spec)
+        self._check_constants()
+        self._check_width()
         for flag in self._reference_flags():
             warnings.warn(flag, stacklevel=3)
 
@@ -62,7 +67,7 @@ class Judge:
         reference = {"split": self.protocol.reference, "sha256": self.reference.sha256}
         others = {name: split.sha256 for name, split in self.splits.items() if split is not self.reference}
         weights = {name: metric.fingerprint for name, metric in self.metrics.items() if metric.fingerprint}
-        identity = self.protocol.identity(self.extractor, reference | others, self.sampler)
+        identity = self.protocol.identity(self.extractor, self.spec.levels, reference | others, self.sampler)
         return identity | ({"metrics": weights} if weights else {})
 
     @property
@@ -127,13 +132,38 @@ class Judge:
         """The numbers of one table; `train` are the images that a model may have memorised."""
         evidence = Evidence(samples, self.reference.table, self.reference.moments, train, self.split("test"))
         scores: Scores = {}
-        for metric in self.metrics.values():
-            scores |= metric(evidence)
+        for name, metric in self.metrics.items():
+            found = metric(evidence)
+            if again := found.keys() & scores.keys():
+                raise ConfigError(f"metric.{name} and another both score {', '.join(sorted(again))}: leave one out")
+            scores |= found
         return scores
 
     def split(self, name: Split) -> FeatureTable | None:
         """The features of one of the data's splits, where they were made."""
         return self.splits[name].table if name in self.splits else None
+
+    def _check_constants(self) -> None:
+        for name, metric in self.metrics.items():
+            for constant, value in metric.agreed.items():
+                if value != (said := getattr(self.protocol, constant)):
+                    raise ConfigError(
+                        f"metric.{name} computes with {constant}={value}, but the protocol, whose hash speaks for it, "
+                        f"says {said}: set protocol.{constant}={value}"
+                    )
+
+    def _check_width(self) -> None:
+        if self.reference.table is not None:
+            return
+        with torch.no_grad():
+            device = next(self.extractor.parameters()).device
+            blank = torch.zeros(1, *self.spec.shape, dtype=torch.uint8, device=device)
+            ours, theirs = self.extractor(blank)["features"].shape[1], len(self.reference.moments.mean)
+        if ours != theirs:
+            raise ConfigError(
+                f"{self.reference.name} holds statistics of {theirs} features, but features={self.extractor.name} has "
+                f"{ours}: give the statistics, or the features, of the same extractor"
+            )
 
     def _reference_flags(self) -> list[str]:
         count = self.reference.moments.count

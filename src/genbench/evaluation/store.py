@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from genbench.core import RunError
@@ -53,9 +53,9 @@ class ChunkStore:
         """
         path, key = self._address(kind, seed, indices)
         try:
-            with safe_open(path, framework="pt") as file:
-                header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+            # read once: another process may replace or remove the file, and safe_open opens it twice
+            content = path.read_bytes()
+            tensors, header = load(content), _metadata(content)
             if header.get("key") != key:
                 raise ValueError("it is of other images or another extractor")
             if header.get("sha256") != _sealed(header["key"], header["cost"], tensors):
@@ -87,6 +87,13 @@ class ChunkStore:
         }  # fmt: skip
         name = f"{seed}-{int(indices[0]):08d}-{_digest(key)[:16]}.safetensors"
         return self.home / _digest(dict(kind))[:16] / name, _canonical(key)
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """What a safetensors file says beside its tensors: JSON behind eight bytes of its length."""
+    length = int.from_bytes(content[:8], "little")
+    found: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    return found
 
 
 def _sealed(key: str, cost: str, tensors: Mapping[str, Tensor]) -> str:

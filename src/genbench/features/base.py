@@ -13,8 +13,8 @@ class FeatureExtractor(nn.Module, ABC):
 
     `name` and `fingerprint` (sha256 of the weights file, hex) say which; `preprocessing` says what happens
     to the bytes before the network, `precision` which floats it computes in. `classifies` is true where the
-    logits are the data's own classes, so that accuracy means something. `comparable` is true only for the
-    network of published FID.
+    logits are the data's own classes, so that accuracy means something. The name `inception` is kept for the network
+    of published FID: distances over any other are called after it.
     """
 
     def __init__(
@@ -23,12 +23,11 @@ class FeatureExtractor(nn.Module, ABC):
         fingerprint: str,
         preprocessing: str,
         classifies: bool,
-        comparable: bool,
         precision: str = "float32",
     ) -> None:
         super().__init__()
         self.name, self.fingerprint, self.preprocessing = name, fingerprint, preprocessing
-        self.classifies, self.comparable, self.precision = classifies, comparable, precision
+        self.classifies, self.precision = classifies, precision
 
     @abstractmethod
     def check(self, spec: ImageSpec) -> None:
@@ -45,11 +44,6 @@ class FeatureExtractor(nn.Module, ABC):
         Raises:
             DataError: anything but bytes of that shape.
         """
-
-    @property
-    def frechet_name(self) -> str:
-        """What a Frechet distance over these features may honestly be called."""
-        return "FID" if self.comparable else f"FD ({self.name})"
 
     def identity(self) -> dict[str, str]:
         """The facts that make two extractors the same."""

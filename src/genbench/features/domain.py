@@ -26,7 +26,7 @@ class DomainClassifier(FeatureExtractor):
         path = SHIPPED / f"{name or 'digits'}.safetensors" if weights is None else Path(weights)
         fingerprint = sha256_of(path)
         network, record = read_classifier(path)
-        super().__init__(name or str(record["data"]), fingerprint, "bytes / 127.5 - 1", True, False)
+        super().__init__(name or str(record["data"]), fingerprint, "bytes / 127.5 - 1", classifies=True)
         self.network, self.record, self.arch = network, record, network.arch
         self.freeze()
 

@@ -10,6 +10,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from genbench.core import ConfigError
+from genbench.features.files import verify
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -75,11 +76,8 @@ def read(folder: Path, sha256: str | None) -> tuple[dict[str, Any], dict[str, Te
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder} cannot be read ({error}): give features.weights an intact folder") from error
     found = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and (len(sha256) < 8 or not found.startswith(sha256.lower())):
-        raise ConfigError(
-            f"{path} has sha256 {found}, expected {sha256}: fetch it again, or set features.sha256 to the sum of "
-            "weights you trust (at least 8 hex digits)"
-        )
+    if sha256 is not None:
+        verify(path, found, sha256, "features.sha256")
     try:
         return config, load(content), found
     except SafetensorError as error:

@@ -13,6 +13,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, Featu
 
 from genbench.core import ConfigError, ImageSpec
 from genbench.features.base import FeatureExtractor
+from genbench.features.files import verify
 from genbench.features.resize import CONVENTIONS, Convention, to_inception
 
 PUBLISHED_SHA256 = "6726825d"
@@ -27,7 +28,7 @@ class Inception(FeatureExtractor):
     The sum is checked before the file is parsed, and parsing runs no code from it.
 
     `resize` is the convention of `to_inception`. `precision` bfloat16 computes the convolutions in it, which
-    moves every score a little and is no published number. `channels_last` and `compile` are for speed and
+    moves every score a little and gives the extractor another name. `channels_last` and `compile` are for speed and
     only reorder sums of floats.
 
     Raises:
@@ -46,13 +47,11 @@ class Inception(FeatureExtractor):
     ) -> None:
         content = _verified(published(download) if weights is None else Path(weights), sha256)
         fingerprint = hashlib.sha256(content).hexdigest()
-        genuine = fingerprint.startswith(PUBLISHED_SHA256)
         super().__init__(
-            "inception" if genuine else f"inception-{fingerprint[:8]}",
+            _name(fingerprint, precision),
             fingerprint,
             f"grey repeated to RGB, {CONVENTIONS[resize]}",
             classifies=False,
-            comparable=genuine and precision == "float32",
             precision=precision,
         )
         self.resize: Convention = resize
@@ -80,6 +79,12 @@ class Inception(FeatureExtractor):
         # the mean in float32: eight bits of mantissa are too few
         pooled: Tensor = self.pool(x.float())
         return pooled.flatten(1)
+
+
+def _name(fingerprint: str, precision: str) -> str:
+    """`inception` for what published numbers were made with, and what differs from it otherwise."""
+    other = [] if fingerprint.startswith(PUBLISHED_SHA256) else [fingerprint[:8]]
+    return "-".join(["inception", *other, *([] if precision == "float32" else [precision])])
 
 
 def published(download: bool) -> Path:
@@ -111,11 +116,7 @@ def _verified(path: Path, sha256: str) -> bytes:
             f"{URL_INCEPTION_V3}"
         ) from error
     found = hashlib.sha256(content).hexdigest()
-    if len(sha256) < len(PUBLISHED_SHA256) or not found.startswith(sha256.lower()):
-        raise ConfigError(
-            f"{path} has sha256 {found}, expected {sha256}: fetch {URL_INCEPTION_V3} again, or set "
-            "features.sha256 to the sum of weights you trust"
-        )
+    verify(path, found, sha256, "features.sha256")
     return content
 
 

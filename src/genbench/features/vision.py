@@ -30,7 +30,6 @@ class HuggingFaceVision(FeatureExtractor):
             sha256,
             f"grey repeated to RGB, Pillow's bicubic to {side} as bytes, {colours} mean and deviation; {facts}",
             classifies=False,
-            comparable=False,
         )
         self.network, self.side = network, side
         mean, deviation = COLOURS[colours]

@@ -1,6 +1,7 @@
 """Do conditional samples show the class that was asked for?"""
 
 from genbench.metrics.base import Evidence, Metric, Score, Scores
+from genbench.metrics.resampling import of_rate
 
 
 class Accuracy(Metric):
@@ -14,5 +15,4 @@ class Accuracy(Metric):
         if samples.label is None or not samples.classifies:
             return {"accuracy": Score(None)}
         rate = float((samples.logits.argmax(1) == samples.label).double().mean())
-        # the binomial standard error: what resampling the hits and misses converges to
-        return {"accuracy": Score(rate, (rate * (1.0 - rate) / len(samples)) ** 0.5)}
+        return {"accuracy": Score(rate, of_rate(rate, len(samples)))}

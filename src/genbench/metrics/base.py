@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,12 +46,18 @@ class Metric(ABC):
 
     `needs_splits` says that it reads `evidence.train` and `evidence.test`, `needs_images` that it reads
     `evidence.samples.image` and those of the splits: neither is made unless a metric asks for it. `fingerprint` is the
-    sha256 of weights of the metric's own, where it has any: they count in the protocol's hash.
+    sha256 of weights of the metric's own, where it has any: they count in the protocol's hash. `agreed` are arguments
+    that must equal the protocol's fields of the same names, because its hash speaks for them.
     """
 
     needs_splits: ClassVar[bool] = False
     needs_images: ClassVar[bool] = False
     fingerprint: str | None = None
+
+    @property
+    def agreed(self) -> Mapping[str, int | bool]:
+        """Arguments by the name of the protocol's field."""
+        return {}
 
     @abstractmethod
     def __call__(self, evidence: Evidence) -> Scores:

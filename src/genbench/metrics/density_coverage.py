@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from genbench.metrics.base import Evidence, Metric, Score, Scores
@@ -22,6 +24,10 @@ class DensityCoverage(Metric):
 
     def __init__(self, neighbours: int = 3) -> None:
         self.neighbours = neighbours
+
+    @property
+    def agreed(self) -> Mapping[str, int | bool]:
+        return {"neighbours": self.neighbours}
 
     def __call__(self, evidence: Evidence) -> Scores:
         samples, reference = evidence.samples, evidence.reference

@@ -1,6 +1,7 @@
 """Inception score."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -30,6 +31,10 @@ class InceptionScore(Metric):
             raise ConfigError(f"protocol.is_splits is {splits}; expected at least 1 (10 is the common choice)")
         self.splits = splits
         self.shuffle = shuffle
+
+    @property
+    def agreed(self) -> Mapping[str, int | bool]:
+        return {"is_splits": self.splits, "is_shuffle": self.shuffle}
 
     def __call__(self, evidence: Evidence) -> Scores:
         logits = evidence.samples.logits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -28,6 +29,10 @@ class KernelDistance(Metric):
     def __init__(self, subsets: int = 100, subset_size: int = 1000) -> None:
         self.subsets = subsets
         self.subset_size = subset_size
+
+    @property
+    def agreed(self) -> Mapping[str, int | bool]:
+        return {"kid_subsets": self.subsets, "kid_subset_size": self.subset_size}
 
     def __call__(self, evidence: Evidence) -> Scores:
         if evidence.reference is None:

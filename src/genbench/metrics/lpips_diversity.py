@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genbench.core import ConfigError, DataError
 from genbench.core.pixels import to_float
-from genbench.features.files import sha256_of
+from genbench.features.files import sha256_of, verify
 from genbench.metrics.base import Evidence, Metric, Score, Scores
 from genbench.metrics.resampling import from_influence
 
@@ -56,11 +56,7 @@ class LpipsDiversity(Metric):
 
 def _network(path: Path, sha256: str) -> tuple[torch.nn.Module, str]:
     found = sha256_of(path)
-    if not sha256 or not found.startswith(sha256):
-        raise ConfigError(
-            f"{path} is not the expected AlexNet: its sha256 begins with {found[:8]}, expected {sha256 or 'some'}; "
-            "give the file that torchvision publishes, or metric.lpips_diversity.sha256 the fingerprint of yours"
-        )
+    verify(path, found, sha256, "metric.lpips_diversity.sha256")
     # imported here: it takes seconds, which only this metric is worth
     from torchmetrics.functional.image.lpips import _LPIPS
 

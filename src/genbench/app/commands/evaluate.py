@@ -96,6 +96,10 @@ def _of_images(plain: dict[str, Any]) -> Judged:
     name, source = plain["name"] or stem, TableSource(table, str(path))
     images, labels = content_sha256(source)
     content = {"images_sha256": images, "labels_sha256": labels}
+    if plain["into"] is not None and not Path(plain["into"]).is_dir():
+        raise ConfigError(
+            f"into={plain['into']} is no folder of a benchmark: give that of genbench benchmark's out=..."
+        )
     if not set(name) - {"."} or "/" in name:
         raise ConfigError(f"name={name} cannot name a folder: give another, without slashes")
 
@@ -106,7 +110,7 @@ def _of_images(plain: dict[str, Any]) -> Judged:
         if entry is not None:
             _refuse_another(entry, str(path))
         found = {**said, **judge.evaluate(source, ChunkStore(cache_dir() / "features", content))}
-        out = Path(view["out"] or path.with_name(f"{stem}.{judge.hash}.json"))
+        out = Path(view["out"] or path.with_name(f"{path.name}.{judge.hash}.json"))
         result = merged(_kept(out, found), found)
         _write(out, result)
         if entry is not None:
