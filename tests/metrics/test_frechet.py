@@ -154,3 +154,16 @@ def test_the_extrapolations_error_is_its_deviation_over_new_samples() -> None:
 def test_the_extrapolation_names_the_least_number_of_samples() -> None:
     with pytest.raises(DataError, match="at least 40 are needed"):
         at_infinity(normal(39, 20, 0), Moments.of(normal(50, 20, 1)))
+
+
+def test_fewer_images_than_dimensions_lose_nothing_to_rounding() -> None:
+    # tr (S1 S2)^(1/2) is the nuclear norm of the product of the centred features, which needs no root of a noisy zero
+    generator = torch.Generator().manual_seed(0)
+    scales = torch.logspace(0, -3, 40)[:, None]
+    mixing = torch.randn(40, 512, generator=generator) * scales
+    a, b = (torch.relu(torch.randn(60, 40, generator=generator) @ mixing * s + 0.3) for s in (1.0, 1.1))
+    ac, bc = a.double() - a.double().mean(0), b.double() - b.double().mean(0)
+    shift = (a.double().mean(0) - b.double().mean(0)).square().sum()
+    nuclear = torch.linalg.svdvals(ac @ bc.T).sum()
+    exact = shift + (ac.square().sum() + bc.square().sum() - 2.0 * nuclear) / 59
+    assert frechet(Moments.of(a), Moments.of(b)) == pytest.approx(float(exact), rel=1e-10)
