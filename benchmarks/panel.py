@@ -211,9 +211,7 @@ def main() -> None:
                 statistics.median(each[peer][0] / each[name][0] for each in rounds)
                 for peer in ("torch-fidelity", "exact")
             ]
-            print(
-                f"{name:>22} {seconds:8.1f} s, {ratios[0]:.2f} times torch-fidelity's speed, {ratios[1]:.2f} exact's"
-            )
+            print(f"{name:>22} {seconds:8.1f} s, {ratios[0]:.2f} times torch-fidelity's speed, {ratios[1]:.2f} exact's")
         print(f"of exact, extraction {extraction:.1f} s")
         print("exact - torch-fidelity: " + _moved(exact, expected))
         for name in arguments.fast:

@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
-from genbench.app.hints import misspelt, refuse_null
+from genbench.app.hints import misspelt, refuse_unknown_choices
 from genbench.app.paths import conf_dir, user_dir
 
 
@@ -43,7 +43,7 @@ def run(command: str) -> None:
         raise JobFailedError(f"error: {message}")
 
     arguments = sys.argv[1:]
-    refuse_null(arguments)
+    refuse_unknown_choices(arguments)
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(task)()
     except SystemExit as stop:

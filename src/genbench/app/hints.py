@@ -1,5 +1,6 @@
 """Help with mistyped overrides, where Hydra's own message names no fix."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -8,19 +9,28 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.compose import compose_raw
-from genbench.app.listing import groups
+from genbench.app.listing import groups, unknown
 from genbench.app.paths import conf_dirs
 
+_NAME = re.compile(r"[\w-]+")
 
-def refuse_null(arguments: Sequence[str]) -> None:
-    """Stops at `group=null`, which Hydra takes for a mistake of the program."""
+
+def refuse_unknown_choices(arguments: Sequence[str]) -> None:
+    """Stops at a choice that its group does not have, in one line, before Hydra does in many."""
     found = groups(conf_dirs(arguments))
     for argument in arguments:
-        group, _, value = argument.partition("=")
-        if value == "null" and group in found:
-            raise SystemExit(
-                f"error: {argument} names no choice: leave it out, or choose one of {', '.join(found[group])}"
-            )
+        group, _, value = argument.lstrip("+").partition("=")
+        known = found.get(group, ())
+        listed = value.startswith("[") and value.endswith("]")
+        for choice in value.strip("[]").split(",") if known else ():
+            name = choice.strip()
+            if name == "null" and not listed:
+                raise SystemExit(
+                    f"error: {argument} names no choice: leave it out, or choose one of {', '.join(known)}"
+                )
+            # anything but names is Hydra's own syntax, of sweeps and of files
+            if _NAME.fullmatch(name) and name not in known:
+                raise SystemExit(unknown(group, name, list(known)))
 
 
 def misspelt(command: str, arguments: Sequence[str]) -> str | None:
