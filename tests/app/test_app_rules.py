@@ -114,7 +114,9 @@ def test_an_argument_that_only_shares_a_groups_name_is_no_part():
     from genbench.families.gan import DCGAN
 
     assert slots(DCGAN) == {}
-    assert {group: slot.required for group, slot in slots(Diffusion).items()} == dict.fromkeys(PARTS, True)
+    assert {group: slot.required for group, slot in slots(Diffusion).items()} == dict.fromkeys(
+        (*PARTS, "backbone"), True
+    )
 
 
 def test_features_of_other_data_are_refused_where_they_would_judge(train):
@@ -129,7 +131,7 @@ def test_features_of_other_data_are_refused_where_they_would_judge(train):
     [
         (["model=ddpm", "model.conditional=false", "sampler.guidance=2"], "model.conditional=true"),
         (["model=ddpm", "model.label_dropout=0", "sampler.guidance=2"], "sampler.guidance=1"),
-        (["model=ddpm", "model.channels=[8,16,32,64,128]"], "model.channels at most 4 entries"),
+        (["model=ddpm", "backbone.channels=[8,16,32,64,128]"], "backbone.channels at most 4 entries"),
         (["model=vae", "data.spec.height=7"], "model.channels at most 1 entries"),
         *((([f"model={model}", "data.spec.num_classes=0"]), "use model.conditional=false") for model in MODELS),
         (["model=pixel_gpt", "model.max_tokens=63"], "model.max_tokens=63"),

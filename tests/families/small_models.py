@@ -14,6 +14,7 @@ from genbench.families.autoregressive import PixelGPT, TokenSampler
 from genbench.families.diffusion import Diffusion
 from genbench.families.gan import DCGAN
 from genbench.families.vae import VAE
+from genbench.networks.unet import UNet
 
 Build = Callable[..., GenerativeModel]
 
@@ -33,7 +34,7 @@ def _pixel_gpt(spec: ImageSpec, conditional: bool, channels: Sequence[int]) -> P
 
 
 def _ddpm(spec: ImageSpec, conditional: bool, channels: Sequence[int]) -> Diffusion:
-    return Diffusion(spec, Cosine(), Epsilon(), DDIM(steps=4), conditional, channels, blocks=1, embedding=8, heads=2)
+    return Diffusion(spec, Cosine(), Epsilon(), DDIM(steps=4), UNet(spec, channels, 1, 8, 2), conditional)
 
 
 FAMILIES: dict[str, Build] = {"vae": _vae, "dcgan": _dcgan, "pixel_gpt": _pixel_gpt, "ddpm": _ddpm}

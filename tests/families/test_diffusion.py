@@ -9,6 +9,7 @@ from genbench.diffusion.objectives import Epsilon
 from genbench.diffusion.samplers import DDIM, DDPM, DiffusionSampler
 from genbench.diffusion.schedules import Cosine, Linear, NoiseSchedule
 from genbench.families.diffusion import Diffusion
+from genbench.networks.unet import UNet
 
 DIGITS = ImageSpec(1, 8, 8, num_classes=10, levels=17)
 
@@ -21,10 +22,7 @@ def small(
         schedule or Cosine(),
         Epsilon(),
         sampler or DDIM(steps=5),
-        channels=CHANNELS[8],
-        blocks=1,
-        embedding=8,
-        heads=2,
+        UNet(DIGITS, CHANNELS[8], 1, 8, 2),
         label_dropout=label_dropout,
     )
     awake(model)
@@ -33,7 +31,7 @@ def small(
 
 def test_an_untrained_network_predicts_no_noise_and_so_loses_its_variance() -> None:
     torch.manual_seed(0)
-    model = Diffusion(DIGITS, Cosine(), Epsilon(), DDIM(), channels=CHANNELS[8], blocks=1)
+    model = Diffusion(DIGITS, Cosine(), Epsilon(), DDIM(), UNet(DIGITS, CHANNELS[8], 1))
     loss = model.loss(fake_batch(DIGITS, 500), StreamNoise(500))["loss"].item()
     assert loss == pytest.approx(1.0, abs=0.04)  # 5 standard errors of a mean over 32 000 squared normals
 
@@ -44,7 +42,7 @@ def test_loss_is_the_error_of_the_noise() -> None:
     t, eps = model.schedule.times(noise.uniform()), noise.normal(1, 8, 8)
     alpha, sigma = model.schedule.alpha_sigma(t)
     noisy = alpha[:, None, None, None] * batch.image + sigma[:, None, None, None] * eps
-    expected = (model.unet(noisy, t, model.label(batch.label, 5)) - eps).square().mean()
+    expected = (model.network(noisy, t, model.label(batch.label, 5)) - eps).square().mean()
     torch.testing.assert_close(model.loss(batch, SeededNoise(0, range(5)))["loss"], expected)
 
 
@@ -85,7 +83,7 @@ def test_guidance_needs_labels_and_their_dropout() -> None:
     with pytest.raises(ConfigError, match=r"sampler\.guidance=2 needs .* model\.label_dropout=0\.1"):
         small(DDIM(guidance=2.0), label_dropout=0.0)
     with pytest.raises(ConfigError, match=r"model\.conditional=true"):
-        Diffusion(DIGITS, Cosine(), Epsilon(), DDIM(guidance=2.0), conditional=False)
+        Diffusion(DIGITS, Cosine(), Epsilon(), DDIM(guidance=2.0), UNet(DIGITS, CHANNELS[8]), conditional=False)
 
 
 def test_without_label_dropout_there_is_no_null_class() -> None:

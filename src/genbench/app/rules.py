@@ -22,8 +22,10 @@ from genbench.diffusion.samplers import DiffusionSampler
 from genbench.diffusion.schedules import NoiseSchedule
 from genbench.families.autoregressive import TokenSampler
 from genbench.features import DomainClassifier
+from genbench.networks.backbone import Backbone
 
 PARTS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "backbone": ("backbone", (Backbone,)),
     "scheduler": ("noise schedule", (NoiseSchedule,)),
     "objective": ("diffusion objective", (Objective,)),
     "sampler": ("sampler", (DiffusionSampler, TokenSampler)),

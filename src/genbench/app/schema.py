@@ -24,6 +24,7 @@ from genbench.evaluation.protocol import Protocol
 from genbench.families.autoregressive import TokenSampler
 from genbench.features import FeatureExtractor
 from genbench.metrics import Metric
+from genbench.networks.backbone import Backbone
 from genbench.training.lr import LRSchedule
 
 Count = Annotated[int, Field(ge=1)]
@@ -77,6 +78,7 @@ class TrainConfig(Section):
     protocol: Protocol
     metric: dict[str, Metric]
     model: GenerativeModel
+    backbone: Backbone | None = None  # as above
 
 
 @dataclass

@@ -11,14 +11,14 @@ from genbench.diffusion.guidance import guided
 from genbench.diffusion.objectives import Objective
 from genbench.diffusion.samplers import DiffusionSampler
 from genbench.diffusion.schedules import NoiseSchedule
-from genbench.networks.unet import UNet
+from genbench.networks.backbone import Backbone
 
 
 class Diffusion(GenerativeModel):
-    """Denoising diffusion with a U-Net (Ho et al. 2020).
+    """Denoising diffusion (Ho et al. 2020) with any backbone.
 
     Raises:
-        ConfigError: guidance on an unconditional model, or an image the U-Net cannot halve.
+        ConfigError: guidance on an unconditional model, or more sampling steps than the schedule has.
     """
 
     def __init__(
@@ -27,12 +27,8 @@ class Diffusion(GenerativeModel):
         schedule: NoiseSchedule,
         objective: Objective,
         sampler: DiffusionSampler,
+        backbone: Backbone,
         conditional: bool = True,
-        channels: Sequence[int] = (32, 64),
-        blocks: int = 2,
-        embedding: int = 128,
-        heads: int = 4,
-        dropout: float = 0.0,
         label_dropout: float = 0.1,
     ) -> None:
         super().__init__(spec, conditional)
@@ -44,12 +40,12 @@ class Diffusion(GenerativeModel):
         schedule.grid(sampler.steps)  # refuses more steps than the schedule has
         self.schedule, self.objective, self.sampler = schedule, objective, sampler
         self.label_dropout = label_dropout
-        self.label = LabelEmbedding(spec, conditional, embedding, nullable=label_dropout > 0.0)
-        self.unet = UNet(spec, channels, blocks, embedding, heads, dropout)
+        self.label = LabelEmbedding(spec, conditional, backbone.embedding, nullable=label_dropout > 0.0)
+        self.backbone = backbone
 
     @property
     def network(self) -> nn.Module:
-        return self.unet
+        return self.backbone
 
     def train_steps(self) -> Sequence[TrainStep]:
         return [TrainStep("model", self, self.loss)]
@@ -61,7 +57,7 @@ class Diffusion(GenerativeModel):
         alpha, sigma = (a[:, None, None, None] for a in self.schedule.alpha_sigma(t))
         xt = alpha * batch.image + sigma * eps
         label = self.label.drop(batch.label, noise, self.label_dropout)
-        output = self.unet(xt, t, self.label(label, len(batch)))
+        output = self.backbone(xt, t, self.label(label, len(batch)))
         error = (output - self.objective.target(batch.image, eps, alpha, sigma)).square()
         return {"loss": (self.objective.weight(alpha, sigma) * error).mean()}
 
@@ -71,7 +67,7 @@ class Diffusion(GenerativeModel):
         null = conditional if scale == 1.0 else self.label(None, len(noise))
 
         def denoise(x: Tensor, t: Tensor) -> Tensor:
-            output = guided(self.unet, x, t.float().expand(len(x)), conditional, null, scale)
+            output = guided(self.backbone, x, t.float().expand(len(x)), conditional, null, scale)
             alpha, sigma = self.schedule.alpha_sigma(t)
             return self.objective.to_denoised(output, x, alpha, sigma).clamp(-1.0, 1.0)
 
