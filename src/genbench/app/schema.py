@@ -53,6 +53,7 @@ class Training(Section):
     checkpoint_every: Count
     preview_every: Count | None
     select: Literal["fd", "kid"] | None = None  # runs of earlier versions have no such key
+    ema_snapshot_every: Count | None = None  # as above
 
 
 @dataclass
@@ -89,6 +90,7 @@ class SampleConfig(Section):
     n: Count
     labels: list[Natural] | None
     sampler: DiffusionSampler | TokenSampler | None
+    weights: Literal["ema", "raw"] | float
     seed: Seed
     batch_size: Count
     out: str | None
