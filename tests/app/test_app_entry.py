@@ -114,7 +114,7 @@ def test_mistyped_overrides_are_explained(monkeypatch, command, capsys, argument
 
 def test_null_for_a_group_names_its_choices(monkeypatch, command):
     monkeypatch.setattr(sys, "argv", ["genbench", "train", "scheduler=null"])
-    with pytest.raises(SystemExit, match=r"scheduler=null names no choice: .* cosine, linear, none"):
+    with pytest.raises(SystemExit, match=r"scheduler=null names no choice: .* cosine, edm, flow, linear, none"):
         cli.main()
 
 

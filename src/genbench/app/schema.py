@@ -15,11 +15,14 @@ from pytorch_lightning.loggers.logger import Logger
 from torch.optim import Optimizer
 
 from genbench.app.validate import LATER, Section
-from genbench.core import GenerativeModel
+from genbench.core import FirstStage, GenerativeModel
 from genbench.data.dataset import ImageDataset
+from genbench.diffusion.couplings import Coupling
 from genbench.diffusion.objectives import Objective
 from genbench.diffusion.samplers import DiffusionSampler
 from genbench.diffusion.schedules import NoiseSchedule
+from genbench.diffusion.times import TimeDensity
+from genbench.diffusion.weightings import Weighting
 from genbench.evaluation.protocol import Protocol
 from genbench.families.autoregressive import TokenSampler
 from genbench.features import FeatureExtractor
@@ -79,7 +82,12 @@ class TrainConfig(Section):
     protocol: Protocol
     metric: dict[str, Metric]
     model: GenerativeModel
-    backbone: Backbone | None = None  # as above
+    # runs of earlier versions have none of these
+    backbone: Backbone | None = None
+    weighting: Weighting | None = None
+    times: TimeDensity | None = None
+    coupling: Coupling | None = None
+    first_stage: FirstStage | None = None
 
 
 @dataclass
