@@ -74,7 +74,7 @@ def test_stream_noise_follows_the_global_seed() -> None:
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"channels": 2}, "channels is 2"),
+        ({"channels": 0}, "channels is 0"),
         ({"height": 0}, "0x8"),
         ({"levels": 1}, "levels is 1"),
         ({"levels": 300}, "levels is 300"),

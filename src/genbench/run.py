@@ -7,6 +7,7 @@ checkpoint.ckpt      what resuming needs; removed when training is finished
 best.safetensors     with training.select, the best averaged weights so far; removed when training is finished
 weights.safetensors  averaged weights, as judged: the last, or the selected
 raw.safetensors      the last weights without averaging, where they differ
+ema/                 with training.ema_snapshot_every, averages to put others together from, and those put together
 training.json        images, seconds, parameters, selection: written last, so its presence means "finished"
 samples/             sheets drawn while training, and what `sample` writes
 results/HASH.json    judgements, one file per protocol
@@ -29,9 +30,13 @@ from torch import Tensor
 from genbench.core import RunError
 from genbench.core.files import write_atomically, write_json
 
+Weights = Literal["ema", "raw"] | float
+"""Which weights of a run: the averaged (or selected) ones, those of the last step, or an average put together
+afterwards of this relative length."""
+
 # what may differ between two trainings that end in the same weights
 NOT_IDENTITY = ("name", "run_dir", "logger", "group", "tags", "protocol", "metric", "features")
-NOT_IDENTITY_OF_TRAINING = ("workers", "log_every", "checkpoint_every", "preview_every")
+NOT_IDENTITY_OF_TRAINING = ("workers", "log_every", "checkpoint_every", "preview_every", "ema_snapshot_every")
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,6 +67,7 @@ class Run:
         self.weights = path / "weights.safetensors"
         self.raw = path / "raw.safetensors"
         self.best = path / "best.safetensors"
+        self.averages = path / "ema"
         self.log = path / "log.jsonl"
         self.samples = path / "samples"
 
@@ -176,12 +182,14 @@ class Run:
                 "restore them, or choose another run_dir"
             )
 
-    def weights_of(self, kind: Literal["ema", "raw"]) -> Path:
-        """The file of a finished run's weights: the averaged (or selected) ones, or those of the last step as they are.
+    def weights_of(self, kind: Weights) -> Path:
+        """The file of a finished run's weights; an average of another length has to be put together first.
 
         Raises:
             RunError: training is not finished, or raw weights of a run that kept none.
         """
+        if not isinstance(kind, str):
+            return self.averages / f"length-{kind:g}.safetensors"
         file = self.summary.get("raw") if kind == "raw" else self.weights.name
         if file is None:
             raise RunError(

@@ -36,7 +36,7 @@ def complete(monkeypatch, capsys, line: str) -> set[str]:
         ("genbench train -m seed=1 lr_", {"lr_scheduler=", "lr_scheduler."}),
         ("genbench train model=vae model.la", {"model.latent="}),
         ("genbench train budget.im", {"budget.images="}),
-        ("genbench sample sampler=d", {"sampler=ddim", "sampler=ddpm"}),
+        ("genbench sample sampler=dd", {"sampler=ddim", "sampler=ddpm"}),
         ("genbench nonsense mod", set()),
     ],
 )

@@ -47,7 +47,21 @@ def test_no_file_of_conf_is_left_out():
 
 
 @pytest.mark.parametrize(
-    "group", ["model", "scheduler", "objective", "sampler", "lr_scheduler", "logger", "trainer", "optimizer"]
+    "group",
+    [
+        "model",
+        "backbone",
+        "weighting",
+        "times",
+        "coupling",
+        "scheduler",
+        "objective",
+        "sampler",
+        "lr_scheduler",
+        "logger",
+        "trainer",
+        "optimizer",
+    ],
 )
 def test_every_argument_of_our_constructors_can_be_overridden(group):
     """Hydra changes only what a yaml names, and a saved config must not depend on later defaults."""

@@ -78,7 +78,7 @@ def test_list_shows_every_yaml(monkeypatch, capsys):
 def test_list_of_a_group_shows_its_descriptions(monkeypatch, capsys):
     main(monkeypatch, "list", "scheduler", "model")
     out = capsys.readouterr().out
-    assert "  linear  betas rising linearly" in out
+    assert "  linear   betas rising linearly" in out
     assert "  vae  " in out.replace("vae      ", "vae")
     assert "@package" not in out
 

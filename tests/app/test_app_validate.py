@@ -174,7 +174,7 @@ def test_a_config_from_elsewhere_cannot_call_what_it_likes(key, value, expected)
 def test_every_error_of_a_training_config_at_once(train):
     config = train(
         *("model=ddpm", "seed=abc", "scheduler.steps=true", "optimizer.lr=fast", "budget.images=0", "training.clip=x"),
-        *("model.channels=[32,x]", "logger.mode=sometimes", "trainer.precision=12", "+model.widht=3", "+extra=1"),
+        *("backbone.channels=[32,x]", "logger.mode=sometimes", "trainer.precision=12", "+model.widht=3", "+extra=1"),
         "data._target_=os.system",
     )
     with pytest.raises(ConfigError) as refused:
@@ -182,8 +182,16 @@ def test_every_error_of_a_training_config_at_once(train):
     first, *lines = str(refused.value).splitlines()
     assert first == "11 config values do not fit:"
     assert [line.strip().split(" ")[0].rstrip(":") for line in lines] == [
-        *("seed", "training.clip", "data._target_", "scheduler.steps", "optimizer.lr", "budget.images"),
-        *("trainer.precision", "logger.mode", "model.channels.1", "model.widht", "extra"),
+        *(
+            "seed",
+            "training.clip",
+            "data._target_",
+            "backbone.channels.1",
+            "scheduler.steps",
+            "optimizer.lr",
+            "budget.images",
+        ),
+        *("trainer.precision", "logger.mode", "model.widht", "extra"),
     ]
     assert "  budget.images = 0: expected greater than or equal to 1" in lines
     assert "  logger.mode = \"sometimes\": expected 'offline' or 'online'" in lines

@@ -16,7 +16,7 @@ from genbench.core import ConfigError, RunError, files
 from genbench.evaluation.sources import ModelSource
 from genbench.run import Run
 
-SHORT = ("sampler=ddpm", "sampler.steps=4", "model.channels=[16,16]", "model.blocks=1")
+SHORT = ("sampler=ddpm", "sampler.steps=4", "backbone.channels=[16,16]", "backbone.blocks=1")
 LEARNT = ("budget.images=640", "budget.batch_size=16", "optimizer.lr=5e-3")
 OWN = {"ddpm": (*SHORT, *LEARNT)}
 """A short random walk, by a network that has learnt enough for labels to steer it."""

@@ -6,12 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from genbench.core import Condition, ConfigError, DataError, GenerativeModel, ImageSpec, Noise, TrainStep
+from genbench.diffusion import times, weightings
 from genbench.diffusion.objectives import Epsilon
 from genbench.diffusion.samplers import DDIM
 from genbench.diffusion.schedules import Cosine
 from genbench.evaluation.sources import ModelSource
 from genbench.families.diffusion import Diffusion
 from genbench.families.gan import DCGAN
+from genbench.networks.unet import UNet
 
 SPEC = ImageSpec(1, 8, 8, num_classes=10, levels=17)
 
@@ -90,9 +92,9 @@ def test_evaluations_are_counted_per_image() -> None:
 
 @pytest.mark.parametrize(("guidance", "nfe"), [(1.0, 4.0), (0.0, 4.0), (2.5, 8.0)])
 def test_guidance_doubles_the_evaluations_of_diffusion(guidance: float, nfe: float) -> None:
-    model = Diffusion(
-        SPEC, Cosine(), Epsilon(), DDIM(steps=4, guidance=guidance), channels=(8, 16), blocks=1, embedding=16, heads=2
-    )
+    backbone = UNet(SPEC, (8, 16), blocks=1, embedding=16, heads=2)
+    sampler = DDIM(steps=4, guidance=guidance)
+    model = Diffusion(SPEC, Cosine(), Epsilon(), weightings.Uniform(), times.Uniform(), sampler, backbone)
     source = ModelSource(model, "ddpm")
     drawn(source, 6, 4)
     assert source.cost is not None

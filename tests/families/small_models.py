@@ -1,19 +1,24 @@
 """Small models of every family, with weights that make every branch count."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from genbench.core import Batch, GenerativeModel, ImageSpec, StreamNoise
 from genbench.core.pixels import from_levels
-from genbench.diffusion.objectives import Epsilon
-from genbench.diffusion.samplers import DDIM
-from genbench.diffusion.schedules import Cosine
+from genbench.diffusion import times
+from genbench.diffusion.objectives import Epsilon, Objective
+from genbench.diffusion.samplers import DDIM, DiffusionSampler
+from genbench.diffusion.schedules import Cosine, NoiseSchedule
+from genbench.diffusion.weightings import Uniform
 from genbench.families.autoregressive import PixelGPT, TokenSampler
 from genbench.families.diffusion import Diffusion
 from genbench.families.gan import DCGAN
 from genbench.families.vae import VAE
+from genbench.networks.backbone import Backbone
+from genbench.networks.unet import UNet
 
 Build = Callable[..., GenerativeModel]
 
@@ -32,8 +37,21 @@ def _pixel_gpt(spec: ImageSpec, conditional: bool, channels: Sequence[int]) -> P
     return PixelGPT(spec, TokenSampler(), conditional, width=8, layers=1, heads=2)
 
 
+def diffusion(
+    spec: ImageSpec,
+    sampler: DiffusionSampler,
+    backbone: Backbone,
+    schedule: NoiseSchedule | None = None,
+    objective: Objective | None = None,
+    **others: Any,
+) -> Diffusion:
+    """A diffusion with the choices of DDPM where none is made."""
+    schedule, objective = schedule or Cosine(), objective or Epsilon()
+    return Diffusion(spec, schedule, objective, Uniform(), times.Uniform(), sampler, backbone, **others)
+
+
 def _ddpm(spec: ImageSpec, conditional: bool, channels: Sequence[int]) -> Diffusion:
-    return Diffusion(spec, Cosine(), Epsilon(), DDIM(steps=4), conditional, channels, blocks=1, embedding=8, heads=2)
+    return diffusion(spec, DDIM(steps=4), UNet(spec, channels, 1, 8, 2), conditional=conditional)
 
 
 FAMILIES: dict[str, Build] = {"vae": _vae, "dcgan": _dcgan, "pixel_gpt": _pixel_gpt, "ddpm": _ddpm}

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from genbench.app.rules import check_rules
 from genbench.app.validate import validate_config
 from genbench.core import ConfigError, GenbenchError, GenerativeModel, RunError
+from genbench.core.files import write_atomically
 from genbench.data.dataset import ImageDataset
-from genbench.run import Run
+from genbench.run import Run, Weights
+from genbench.training.snapshots import put_together
 
 
 def build(node: Any) -> Any:
@@ -61,14 +63,12 @@ def open_data(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
     return dataset, plain
 
 
-def load_model(
-    run: Run, sampler: dict[str, Any] | None = None, weights: Literal["ema", "raw"] = "ema"
-) -> GenerativeModel:
-    """A finished run's model with its averaged or raw weights, in evaluation mode, drawing by `sampler` if given.
+def load_model(run: Run, sampler: dict[str, Any] | None = None, weights: Weights = "ema") -> GenerativeModel:
+    """A finished run's model with the weights asked for, in evaluation mode, drawing by `sampler` if given.
 
     Raises:
         RunError: training is not finished, or the weights are missing, corrupt or another model's.
-        ConfigError: a sampler the model cannot use.
+        ConfigError: a sampler the model cannot use, or an average the run has no snapshots for.
     """
     config = resolve(run.config)
     if sampler is not None:
@@ -79,8 +79,22 @@ def load_model(
     validate_config(config)
     run.summary  # noqa: B018  raises unless training is finished
     model: GenerativeModel = build(config["model"])
+    if not isinstance(weights, str):
+        put_together_once(run, weights)
     load_weights(model, run.weights_of(weights))
     return model.eval()
+
+
+def put_together_once(run: Run, length: float) -> None:
+    """Writes the run's average of a relative length beside its snapshots, unless it is there.
+
+    Raises:
+        ConfigError: no snapshots, or too few for this length.
+    """
+    path = run.weights_of(length)
+    if not path.is_file():
+        averaged = put_together(run.averages, length)
+        write_atomically(path, save({**load_file(run.weights_of("raw")), **averaged}))
 
 
 def load_weights(model: GenerativeModel, path: Path) -> None:

@@ -18,6 +18,7 @@ PACKAGES = (
     "torch",
     "torchvision",
     "pytorch-lightning",
+    "diffusers",
     "hydra-core",
     "torch-fidelity",
     "torchmetrics",

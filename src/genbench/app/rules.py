@@ -6,9 +6,11 @@ parameters is annotated with one. What a constructor checks itself (sizes, guida
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,16 +18,25 @@ from omegaconf import DictConfig, OmegaConf
 from genbench.app.listing import groups
 from genbench.app.paths import conf_dirs
 from genbench.app.signatures import alternatives, is_object, locate, type_hints
-from genbench.core import ConfigError, ImageSpec
+from genbench.core import ConfigError, FirstStage, ImageSpec
+from genbench.diffusion.couplings import Coupling
 from genbench.diffusion.objectives import Objective
 from genbench.diffusion.samplers import DiffusionSampler
 from genbench.diffusion.schedules import NoiseSchedule
+from genbench.diffusion.times import TimeDensity
+from genbench.diffusion.weightings import Weighting
 from genbench.families.autoregressive import TokenSampler
 from genbench.features import DomainClassifier
+from genbench.networks.backbone import Backbone
 
 PARTS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "backbone": ("backbone", (Backbone,)),
+    "first_stage": ("first stage", (FirstStage,)),
     "scheduler": ("noise schedule", (NoiseSchedule,)),
     "objective": ("diffusion objective", (Objective,)),
+    "weighting": ("loss weighting", (Weighting,)),
+    "times": ("density of training times", (TimeDensity,)),
+    "coupling": ("coupling of noise and images", (Coupling,)),
     "sampler": ("sampler", (DiffusionSampler, TokenSampler)),
 }
 """The groups a model may be composed of: what each is called, and the classes its choices build."""
@@ -140,12 +151,14 @@ def built_by(node: Any) -> type | None:
 
 def nodes(group: str) -> dict[str, Any]:
     """The node of every choice of a group, as its yaml has it."""
-    found = {}
-    for name, yaml in groups(conf_dirs(sys.argv)).get(group, {}).items():
-        config = OmegaConf.load(yaml)
-        node = OmegaConf.to_container(config)
-        found[name] = node.get(group, node) if isinstance(config, DictConfig) and isinstance(node, dict) else None
-    return found
+    return {name: _node(group, yaml) for name, yaml in groups(conf_dirs(sys.argv)).get(group, {}).items()}
+
+
+@functools.cache
+def _node(group: str, yaml: Path) -> Any:
+    config = OmegaConf.load(yaml)
+    node = OmegaConf.to_container(config)
+    return node.get(group, node) if isinstance(config, DictConfig) and isinstance(node, dict) else None
 
 
 def built_choices(group: str) -> dict[str, type]:
@@ -163,4 +176,5 @@ def choice(group: str, node: Mapping[str, Any], preferred: str | None = None) ->
 
 
 def _either(group: str, names: list[str]) -> str:
-    return " or ".join(f"{group}={name}" for name in names)
+    first = ", ".join(names[:-1])
+    return f"{group}={first} or {names[-1]}" if first else f"{group}={''.join(names)}"

@@ -15,15 +15,19 @@ from pytorch_lightning.loggers.logger import Logger
 from torch.optim import Optimizer
 
 from genbench.app.validate import LATER, Section
-from genbench.core import GenerativeModel
+from genbench.core import FirstStage, GenerativeModel
 from genbench.data.dataset import ImageDataset
+from genbench.diffusion.couplings import Coupling
 from genbench.diffusion.objectives import Objective
 from genbench.diffusion.samplers import DiffusionSampler
 from genbench.diffusion.schedules import NoiseSchedule
+from genbench.diffusion.times import TimeDensity
+from genbench.diffusion.weightings import Weighting
 from genbench.evaluation.protocol import Protocol
 from genbench.families.autoregressive import TokenSampler
 from genbench.features import FeatureExtractor
 from genbench.metrics import Metric
+from genbench.networks.backbone import Backbone
 from genbench.training.lr import LRSchedule
 
 Count = Annotated[int, Field(ge=1)]
@@ -52,6 +56,7 @@ class Training(Section):
     checkpoint_every: Count
     preview_every: Count | None
     select: Literal["fd", "kid"] | None = None  # runs of earlier versions have no such key
+    ema_snapshot_every: Count | None = None  # as above
 
 
 @dataclass
@@ -77,6 +82,12 @@ class TrainConfig(Section):
     protocol: Protocol
     metric: dict[str, Metric]
     model: GenerativeModel
+    # runs of earlier versions have none of these
+    backbone: Backbone | None = None
+    weighting: Weighting | None = None
+    times: TimeDensity | None = None
+    coupling: Coupling | None = None
+    first_stage: FirstStage | None = None
 
 
 @dataclass
@@ -87,6 +98,7 @@ class SampleConfig(Section):
     n: Count
     labels: list[Natural] | None
     sampler: DiffusionSampler | TokenSampler | None
+    weights: Literal["ema", "raw"] | float
     seed: Seed
     batch_size: Count
     out: str | None

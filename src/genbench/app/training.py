@@ -30,6 +30,7 @@ from genbench.training.module import TrainingModule
 from genbench.training.progress import Progress
 from genbench.training.recorder import Recorder
 from genbench.training.selection import Selection
+from genbench.training.snapshots import Snapshots
 from genbench.training.wandb import WandbLogger
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,8 @@ def _fit(
     selection = Selection(run.best, settings["select"]) if settings["select"] else None
     if settings["preview_every"] is not None:
         callbacks.insert(1, preview(run, dataset, config, model, selection))
+    if settings["ema_snapshot_every"] is not None:
+        callbacks.insert(1, Snapshots(run.averages, settings["ema_snapshot_every"]))
     with _quiet():
         try:
             trainer: pl.Trainer = build(config["trainer"])(

@@ -2,15 +2,18 @@
 
 from genbench.core.batch import Batch, Condition
 from genbench.core.errors import ConfigError, DataError, GenbenchError, RunError, TrainingError
-from genbench.core.model import GenerativeModel, HasLikelihood, Likelihood, TrainStep
+from genbench.core.first_stage import FirstStage
+from genbench.core.model import Autoencoder, GenerativeModel, HasLikelihood, Likelihood, TrainStep
 from genbench.core.noise import Noise, SeededNoise, StreamNoise
 from genbench.core.spec import ImageSpec
 
 __all__ = [
+    "Autoencoder",
     "Batch",
     "Condition",
     "ConfigError",
     "DataError",
+    "FirstStage",
     "GenbenchError",
     "GenerativeModel",
     "HasLikelihood",

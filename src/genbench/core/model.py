@@ -72,3 +72,18 @@ class HasLikelihood(Protocol):
     def likelihood(self, batch: Batch, noise: Noise) -> Likelihood:
         """-log2 p(image) / D per image, at the data's own grey levels."""
         ...
+
+
+@runtime_checkable
+class Autoencoder(Protocol):
+    """A model whose latents another model may be trained on; `latent_shape` is (c, h, w)."""
+
+    latent_shape: tuple[int, int, int]
+
+    def encode(self, image: Tensor, condition: Condition) -> Tensor:
+        """Images float [B,C,H,W] in [-1,1] to their mean latents [B,c,h,w]."""
+        ...
+
+    def decode(self, latent: Tensor, condition: Condition) -> Tensor:
+        """The images that latents [B,c,h,w] stand for, nominally in [-1,1]."""
+        ...

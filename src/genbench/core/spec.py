@@ -7,7 +7,7 @@ from genbench.core.errors import ConfigError
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """Shape, classes and grey levels of a dataset's images.
+    """Shape, classes and grey levels of a dataset's images, or of their latents, which have any number of channels.
 
     `num_classes` is 0 for data without labels. `levels` is the number of distinct values a pixel takes
     (256 for ordinary 8-bit images, 17 for scikit-learn's digits).
@@ -24,8 +24,8 @@ class ImageSpec:
     captions: bool = False
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise ConfigError(f"spec.channels is {self.channels}; expected 1 (grey) or 3 (RGB)")
+        if self.channels < 1:
+            raise ConfigError(f"spec.channels is {self.channels}; expected 1 (grey) or 3 (RGB), or any of latents")
         if self.height < 1 or self.width < 1:
             raise ConfigError(f"spec size is {self.height}x{self.width}; expected at least 1x1")
         if not 2 <= self.levels <= 256:

@@ -22,10 +22,12 @@ class ImageDataset(ABC):
     `found` is what the data are; `spec` is what the config says of them, or None to take `found`.
 
     Raises:
-        DataError: `spec` differs from `found`.
+        DataError: `spec` differs from `found`, or images that are neither grey nor RGB.
     """
 
     def __init__(self, name: str, found: ImageSpec, spec: ImageSpec | None = None, flip: bool = False) -> None:
+        if found.channels not in (1, 3):
+            raise DataError(f"{name}: the images have {found.channels} channels; expected 1 (grey) or 3 (RGB)")
         self.name, self.spec, self.flip = name, agreed(name, found, spec), flip
 
     @abstractmethod

@@ -1,1 +1,1 @@
-"""Diffusion as three orthogonal choices: noise schedule, objective, sampler."""
+"""Diffusion and flow as orthogonal choices: schedule, prediction, weighting, times, coupling, sampler, guidance."""

@@ -19,7 +19,8 @@ class Protocol:
 
     Sampling seeds are 0 to `repeats`-1. `is_splits` and `is_shuffle` are the inception score's, `kid_subsets` and
     `kid_subset_size` those of the kernel distance, `neighbours` the k of precision, recall, density and coverage.
-    `rounding` says how floats become bytes, `weights` whether the averaged weights of a run are judged or the raw.
+    `rounding` says how floats become bytes, `weights` whether the averaged weights of a run are judged, the raw, or an
+    average of the relative length that it gives.
 
     Raises:
         ConfigError: counts below what any metric can use.
@@ -35,7 +36,7 @@ class Protocol:
     kid_subset_size: int = 1000
     neighbours: int = 3
     rounding: Literal["nearest", "truncate"] = "nearest"
-    weights: Literal["ema", "raw"] = "ema"
+    weights: Literal["ema", "raw"] | float = "ema"
 
     def __post_init__(self) -> None:
         for field, least in (

@@ -2,23 +2,28 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from genbench.conditioning.label import LabelEmbedding
-from genbench.core import Batch, Condition, ConfigError, GenerativeModel, ImageSpec, Noise, TrainStep
+from genbench.core import Batch, Condition, ConfigError, FirstStage, GenerativeModel, ImageSpec, Noise, TrainStep
 from genbench.core.model import Losses
-from genbench.diffusion.guidance import guided
-from genbench.diffusion.objectives import Objective
+from genbench.diffusion.couplings import Coupling
+from genbench.diffusion.denoiser import Denoiser, NetworkDenoiser, VarianceDenoiser, broadcast
+from genbench.diffusion.objectives import LearnedVariance, Objective
 from genbench.diffusion.samplers import DiffusionSampler
 from genbench.diffusion.schedules import NoiseSchedule
-from genbench.networks.unet import UNet
+from genbench.diffusion.times import TimeDensity
+from genbench.diffusion.variational import bound_bits
+from genbench.diffusion.weightings import Weighting
+from genbench.networks.backbone import Backbone
 
 
 class Diffusion(GenerativeModel):
-    """Denoising diffusion with a U-Net (Ho et al. 2020).
+    """Diffusion and flow: any schedule, prediction, weighting, density of times, coupling, sampler and backbone.
 
     Raises:
-        ConfigError: guidance on an unconditional model, or an image the U-Net cannot halve.
+        ConfigError: choices that cannot go together: see `_check`.
     """
 
     def __init__(
@@ -26,53 +31,101 @@ class Diffusion(GenerativeModel):
         spec: ImageSpec,
         schedule: NoiseSchedule,
         objective: Objective,
+        weighting: Weighting,
+        times: TimeDensity,
         sampler: DiffusionSampler,
+        backbone: Backbone,
+        coupling: Coupling | None = None,
+        first_stage: FirstStage | None = None,
         conditional: bool = True,
-        channels: Sequence[int] = (32, 64),
-        blocks: int = 2,
-        embedding: int = 128,
-        heads: int = 4,
-        dropout: float = 0.0,
         label_dropout: float = 0.1,
     ) -> None:
         super().__init__(spec, conditional)
-        if sampler.guidance != 1.0 and not (conditional and label_dropout > 0.0):
+        self.schedule, self.objective, self.weighting, self.times = schedule, objective, weighting, times
+        self.sampler, self.coupling, self.label_dropout = sampler, coupling, label_dropout
+        self.label = LabelEmbedding(spec, conditional, backbone.embedding, nullable=label_dropout > 0.0)
+        self.backbone, self.first_stage = backbone, first_stage
+        self._check()
+
+    def _check(self) -> None:
+        """Refuses guidance without labels, a sampler or objective that the schedule rules out, a wrong backbone."""
+        if self.sampler.guidance != 1.0 and not (self.conditional and self.label_dropout > 0.0):
             raise ConfigError(
-                f"sampler.guidance={sampler.guidance:g} needs a conditional model trained with label dropout: "
+                f"sampler.guidance={self.sampler.guidance:g} needs a conditional model trained with label dropout: "
                 "use model.conditional=true model.label_dropout=0.1, or sampler.guidance=1"
             )
-        schedule.grid(sampler.steps)  # refuses more steps than the schedule has
-        self.schedule, self.objective, self.sampler = schedule, objective, sampler
-        self.label_dropout = label_dropout
-        self.label = LabelEmbedding(spec, conditional, embedding, nullable=label_dropout > 0.0)
-        self.unet = UNet(spec, channels, blocks, embedding, heads, dropout)
+        self.sampler.fit(self.schedule)
+        end = self.schedule.alpha_sigma(torch.ones((), dtype=torch.float64))
+        if not all(factor.isfinite() for factor in self.objective.skip_gain(*end)):
+            raise ConfigError(
+                "predicting the noise says nothing of the image in pure noise, where this schedule starts (alpha = 0): "
+                "use objective=velocity or v, or a scheduler that keeps a trace of signal, such as cosine"
+            )
+        if self.backbone.outputs != self.objective.outputs:
+            raise ConfigError(
+                f"this objective needs a backbone of {self.objective.outputs} outputs, and backbone.outputs="
+                f"{self.backbone.outputs}: use backbone.outputs={self.objective.outputs}"
+            )
+        if self.first_stage is not None and self.sampler.clip != "none":
+            raise ConfigError(f"sampler.clip={self.sampler.clip}: latents have no range: use sampler.clip=none")
+        if self.first_stage is not None and isinstance(self.objective, LearnedVariance):
+            raise ConfigError("objective=learned_variance bounds bits of pixels, not of latents: use objective=epsilon")
+        if isinstance(self.objective, LearnedVariance) and self.schedule.steps is None:
+            raise ConfigError(
+                "objective=learned_variance needs a schedule of discrete steps: use scheduler=cosine, linear or "
+                "sigmoid, with scheduler.steps=1000"
+            )
 
     @property
     def network(self) -> nn.Module:
-        return self.unet
+        return self.backbone
 
     def train_steps(self) -> Sequence[TrainStep]:
         return [TrainStep("model", self, self.loss)]
 
     def loss(self, batch: Batch, noise: Noise) -> Losses:
-        """Weighted squared error at one random time per image."""
-        t = self.schedule.times(noise.uniform())
-        eps = noise.normal(*self.spec.shape)
-        alpha, sigma = (a[:, None, None, None] for a in self.schedule.alpha_sigma(t))
-        xt = alpha * batch.image + sigma * eps
+        """Weighted squared error at one random time per image, and a learned variance's bound beside it."""
+        x0 = batch.image if self.first_stage is None else self.first_stage.encode(batch)
+        t = self.times(noise, self.schedule)
+        eps = noise.normal(*x0.shape[1:])
+        if self.coupling is not None:
+            eps = self.coupling(x0, eps, batch.label)
         label = self.label.drop(batch.label, noise, self.label_dropout)
-        output = self.unet(xt, t, self.label(label, len(batch)))
-        error = (output - self.objective.target(batch.image, eps, alpha, sigma)).square()
-        return {"loss": (self.objective.weight(alpha, sigma) * error).mean()}
+
+        alpha, sigma = self.schedule.alpha_sigma(t.double())
+        scale, (_, gain) = self.objective.input_scale(alpha, sigma), self.objective.skip_gain(alpha, sigma)
+        snr = (alpha / sigma).square().clamp(1e-20, 1e20)  # finite weights at both ends
+        weight = broadcast(self.weighting(snr, gain), x0)
+        a, s = broadcast(alpha, x0), broadcast(sigma, x0)
+
+        xt = a * x0 + s * eps
+        output = self.backbone(broadcast(scale, x0) * xt, t.to(x0.dtype), self.label(label, len(batch)))
+        prediction, rest = output[:, : x0.shape[1]], output[:, x0.shape[1] :]
+        error = (prediction - self.objective.target(x0, eps, a, s)).square()
+        loss = (weight * error).mean()
+        if not isinstance(self.objective, LearnedVariance):
+            return {"loss": loss}
+        denoised = self.objective.to_denoised(prediction.detach(), xt, a, s)
+        assert self.schedule.steps is not None
+        bound = bound_bits(self.schedule, self.schedule.steps, t, x0, xt, denoised, rest, self.spec.levels).mean()
+        return {"loss": loss + self.objective.weight * bound, "bound_bits": bound}
 
     def sample(self, noise: Noise, condition: Condition) -> Tensor:
-        scale = self.sampler.guidance
-        conditional = self.label(condition.label, len(noise))
-        null = conditional if scale == 1.0 else self.label(None, len(noise))
+        space = self.spec if self.first_stage is None else self.first_stage.latent
+        start = self.schedule.prior_std * noise.normal(*space.shape)
+        x0 = self.sampler(self.denoiser(condition, len(noise)), self.schedule, start, noise)
+        return x0 if self.first_stage is None else self.first_stage.decode(x0, condition)
 
-        def denoise(x: Tensor, t: Tensor) -> Tensor:
-            output = guided(self.unet, x, t.float().expand(len(x)), conditional, null, scale)
-            alpha, sigma = self.schedule.alpha_sigma(t)
-            return self.objective.to_denoised(output, x, alpha, sigma).clamp(-1.0, 1.0)
+    def denoiser(self, condition: Condition, batch: int) -> Denoiser:
+        """E[x0 | x_t, condition] for `batch` images, guided and clipped as the sampler's settings say."""
+        guide = self.sampler.guide
+        conditional = self.label(condition.label, batch)
+        null = conditional if guide.scale == 1.0 else self.label(None, batch)
 
-        return self.sampler(denoise, self.schedule, noise.normal(*self.spec.shape), noise)
+        def predict(x: Tensor, t: Tensor, level: Tensor) -> Tensor:
+            # a fill rather than a copy: it does not wait for the device
+            time = torch.full((batch,), float(t), device=x.device) if t.ndim == 0 else t.float()
+            return guide(self.backbone, x, time, conditional, null, level)
+
+        kind = VarianceDenoiser if isinstance(self.objective, LearnedVariance) else NetworkDenoiser
+        return kind(self.schedule, self.objective, predict, self.sampler.clip)

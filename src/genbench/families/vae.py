@@ -31,6 +31,7 @@ class VAE(GenerativeModel):
     ) -> None:
         super().__init__(spec, conditional)
         self.latent, self.beta = latent, beta
+        self.latent_shape = (latent, 1, 1)
         self.label = LabelEmbedding(spec, conditional, embedding)
         self.encoder = Encoder(spec, channels, embedding, 2 * latent)
         self.decoder = Decoder(spec, channels, embedding, latent, 2 * spec.channels)
@@ -74,3 +75,12 @@ class VAE(GenerativeModel):
     def sample(self, noise: Noise, condition: Condition) -> Tensor:
         z = noise.normal(self.latent)
         return self.pixels(z, self.label(condition.label, len(noise)))[0]
+
+    def encode(self, image: Tensor, condition: Condition) -> Tensor:
+        mean, _ = self.encoder(image, self.label(condition.label, len(image))).float().chunk(2, dim=1)
+        latent: Tensor = mean[:, :, None, None]
+        return latent
+
+    def decode(self, latent: Tensor, condition: Condition) -> Tensor:
+        image, _ = self.pixels(latent.flatten(1), self.label(condition.label, len(latent)))
+        return image

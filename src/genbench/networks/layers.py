@@ -31,26 +31,51 @@ def sinusoidal(position: Tensor, pairs: int, max_period: float = 10_000.0) -> Te
     return torch.cat([angle.cos(), angle.sin()], dim=1)
 
 
-def coarsest(height: int, width: int, halvings: int, who: str) -> tuple[int, int]:
-    """Height and width after `halvings` exact halvings, one fewer than `model.channels` has entries.
+def rotations(rows: int, columns: int, width: int, max_period: float = 100.0) -> Tensor:
+    """Cosine and sine [2, rows columns, width / 2] that turn pairs of a head's numbers by row and by column.
+
+    Rotary positions (Su et al. 2021, section 3.2) with one half of the pairs per axis (Heo et al. 2024, section 3.1).
+
+    Raises:
+        ConfigError: a width that is not a multiple of four.
+    """
+    if width % 4:
+        raise ConfigError(
+            f"rotary positions need heads of a width divisible by 4, not {width}: use another backbone.heads"
+        )
+    frequency = max_period ** -(torch.arange(width // 4, dtype=torch.float64) * 4 / width)
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angle = torch.cat([axis.reshape(-1, 1) * frequency for axis in (row, column)], dim=1)
+    return torch.stack([angle.cos(), angle.sin()]).to(torch.get_default_dtype())
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Queries or keys [B,heads,T,width] turned by their positions' rotations [2,T,width / 2]."""
+    cos, sin = rotation.to(x.dtype)
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+def coarsest(height: int, width: int, halvings: int, who: str, key: str = "model.channels") -> tuple[int, int]:
+    """Height and width after `halvings` exact halvings, one fewer than `key` has entries.
 
     Raises:
         ConfigError: no entry at all, or a size that cannot be halved that often.
     """
     if halvings < 0:
-        raise ConfigError(f"{who} has no layers: give model.channels at least one entry, such as [32,64]")
+        raise ConfigError(f"{who} has no layers: give {key} at least one entry, such as [32,64]")
     factor = 2**halvings
     if height % factor or width % factor:
         possible = next(h for h in range(halvings, -1, -1) if not (height % 2**h or width % 2**h))
         raise ConfigError(
             f"{who} halves the image {halvings} times and so needs sides divisible by {factor}, but images are "
-            f"{height}x{width}; give model.channels at most {possible + 1} entries, or resize the data to "
+            f"{height}x{width}; give {key} at most {possible + 1} entries, or resize the data to "
             f"{-(-height // factor) * factor}x{-(-width // factor) * factor}"
         )
     return height // factor, width // factor
 
 
-def head_width(width: int, heads: int) -> int:
+def head_width(width: int, heads: int, key: str = "model.heads") -> int:
     """Width of one attention head.
 
     Raises:
@@ -59,8 +84,7 @@ def head_width(width: int, heads: int) -> int:
     if heads < 1 or width % heads:
         possible = [h for h in (1, 2, 4, 8, 16) if width % h == 0]
         raise ConfigError(
-            f"model.heads={heads} does not divide the attention's width {width}: use one of {possible}, "
-            "or another width"
+            f"{key}={heads} does not divide the attention's width {width}: use one of {possible}, or another width"
         )
     return width // heads
 
@@ -89,9 +113,9 @@ class ResBlock(nn.Module):
 class SelfAttention2d(nn.Module):
     """Self-attention over the positions of a feature map, as a residual."""
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, key: str = "model.heads") -> None:
         super().__init__()
-        self.heads, self.head_width = heads, head_width(channels, heads)
+        self.heads, self.head_width = heads, head_width(channels, heads, key)
         self.norm, self.qkv = group_norm(channels), nn.Conv2d(channels, 3 * channels, 1)
         self.out = zero(nn.Conv2d(channels, channels, 1))
 

@@ -7,11 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.core import ImageSpec
+from genbench.networks.backbone import Backbone
 from genbench.networks.layers import ResBlock, SelfAttention2d, coarsest, group_norm, sinusoidal, zero
 
 
-class UNet(nn.Module):
-    """Maps noisy images [B,C,H,W], times [B] in [0,1] and an embedding [B,E] to an image-shaped output.
+class UNet(Backbone):
+    """A U-Net that starts by returning zeros.
 
     One resolution per entry of `channels`, `blocks` residual blocks each, self-attention at the coarsest.
 
@@ -20,10 +21,17 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, spec: ImageSpec, channels: Sequence[int], blocks: int, embedding: int, heads: int, dropout: float
+        self,
+        spec: ImageSpec,
+        channels: Sequence[int] = (32, 64),
+        blocks: int = 2,
+        embedding: int = 128,
+        heads: int = 4,
+        dropout: float = 0.0,
+        outputs: int = 1,
     ) -> None:
-        super().__init__()
-        coarsest(spec.height, spec.width, len(channels) - 1, "the U-Net")
+        super().__init__(embedding, outputs)
+        coarsest(spec.height, spec.width, len(channels) - 1, "the U-Net", "backbone.channels")
         self.pairs = embedding // 2
         self.time = nn.Sequential(nn.Linear(2 * self.pairs, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
         self.stem = nn.Conv2d(spec.channels, channels[0], 3, padding=1)
@@ -40,7 +48,7 @@ class UNet(nn.Module):
         self.middle = nn.ModuleList(
             [
                 ResBlock(width, width, embedding, dropout),
-                SelfAttention2d(width, heads),
+                SelfAttention2d(width, heads, "backbone.heads"),
                 ResBlock(width, width, embedding, dropout),
             ]
         )
@@ -51,7 +59,9 @@ class UNet(nn.Module):
                 width = size
             if level:
                 self.up.append(nn.Conv2d(width, width, 3, padding=1))
-        self.head = nn.Sequential(group_norm(width), nn.SiLU(), zero(nn.Conv2d(width, spec.channels, 3, padding=1)))
+        self.head = nn.Sequential(
+            group_norm(width), nn.SiLU(), zero(nn.Conv2d(width, outputs * spec.channels, 3, padding=1))
+        )
 
     def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
         # times in [0,1] are spread to 0..1000, the range the frequencies were made for

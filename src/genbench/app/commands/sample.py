@@ -19,7 +19,7 @@ def run(config: DictConfig) -> None:
     plain = resolve(config)
     validate_config(plain, "sample")
     source = Run.open(plain["run"])
-    model = load_model(source, plain["sampler"]).to(pick_device(plain["device"]))
+    model = load_model(source, plain["sampler"], plain["weights"]).to(pick_device(plain["device"]))
     images, label = draw(model, plain["n"], plain["seed"], plain["labels"], plain["batch_size"])
     stem = str(plain["out"] or source.samples / name(plain)).removesuffix(".npz").removesuffix(".png")
     archive, sheet = Path(f"{stem}.npz"), Path(f"{stem}.png")
@@ -33,6 +33,8 @@ def name(config: dict[str, Any]) -> str:
     parts = [f"n{config['n']}", f"seed{config['seed']}"]
     if config["labels"] is not None:
         parts.append("labels" + "-".join(map(str, config["labels"])))
+    if config["weights"] != "ema":
+        parts.append(f"weights{config['weights']}")
     if config["sampler"] is not None:
         target = config["sampler"]["_target_"].rsplit(".", 1)[-1].lower()
         parts += [target, *(f"{key}{value}" for key, value in config["sampler"].items() if key != "_target_")]

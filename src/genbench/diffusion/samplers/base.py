@@ -1,29 +1,83 @@
 """The contract of a diffusion sampler."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from genbench.core import ConfigError, Noise
+from genbench.diffusion.clipping import Clip
+from genbench.diffusion.denoiser import Denoiser
+from genbench.diffusion.guidance import Guidance
+from genbench.diffusion.samplers.grid import Grid, Point, path
 from genbench.diffusion.schedules import NoiseSchedule
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]
-"""(x_t [B,C,H,W], t float64 scalar in (0,1]) -> expected image x0 [B,C,H,W]."""
 
-
+@dataclass(eq=False)
 class DiffusionSampler(ABC):
-    """Walks from t = 1 to t = 0 in `steps` steps.
+    """Walks from t = 1 to t = 0; `order` is the power of the step by which its error falls, where it is known.
 
-    `guidance` scales classifier-free guidance: 1 is the conditional model, 0 the unconditional one,
-    other values cost two network evaluations a step (Ho & Salimans 2022).
+    What is done to the network's predictions is the same for every sampler, and done before it sees them:
+    `guidance` 1 is the conditional model, 0 the unconditional one, other values cost two evaluations (see `Guidance`
+    for `guidance_rescale` and `guidance_interval`), and `clip` keeps denoised images in range.
     """
 
-    def __init__(self, steps: int, guidance: float) -> None:
-        if steps < 1:
-            raise ConfigError(f"sampler.steps is {steps}; expected at least 1")
-        self.steps, self.guidance = steps, guidance
+    order: ClassVar[int | None]
+
+    _: KW_ONLY
+    guidance: float = 1.0
+    guidance_rescale: float = 0.0
+    guidance_interval: tuple[float, float] | None = None
+    clip: Clip = "static"
+
+    def __post_init__(self) -> None:
+        interval = self.guidance_interval
+        self.guide = Guidance(
+            self.guidance, self.guidance_rescale, None if interval is None else (interval[0], interval[1])
+        )
+        self.check()
+
+    @abstractmethod
+    def check(self) -> None:
+        """Refuses settings that no schedule allows.
+
+        Raises:
+            ConfigError: what was wrong and what to type instead.
+        """
+
+    @abstractmethod
+    def fit(self, schedule: NoiseSchedule) -> None:
+        """Refuses a schedule that this sampler cannot walk.
+
+        Raises:
+            ConfigError: what was wrong and what to type instead.
+        """
 
     @abstractmethod
     def __call__(self, denoise: Denoiser, schedule: NoiseSchedule, x: Tensor, noise: Noise) -> Tensor:
-        """Images for the standard normal start `x` [B,C,H,W]."""
+        """Images [B,C,H,W] for the start `x`, normal with the schedule's `prior_std`."""
+
+
+@dataclass(eq=False)
+class FixedSteps(DiffusionSampler):
+    """A sampler that is told how many steps to make, and on which grid."""
+
+    steps: int = 50
+    _: KW_ONLY
+    grid: Grid = "uniform"
+
+    def check(self) -> None:
+        if self.steps < 1:
+            raise ConfigError(f"sampler.steps is {self.steps}; expected at least 1")
+        self.check_knobs()
+
+    def check_knobs(self) -> None:
+        """Refuses settings of its own."""
+
+    def fit(self, schedule: NoiseSchedule) -> None:
+        self.path(schedule)
+
+    def path(self, schedule: NoiseSchedule) -> list[Point]:
+        """The points it visits, the clean image's included."""
+        return path(schedule, self.steps, self.grid)

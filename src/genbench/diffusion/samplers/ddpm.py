@@ -1,32 +1,40 @@
 """Ancestral sampling."""
 
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
 from torch import Tensor
 
 from genbench.core import Noise
-from genbench.diffusion.samplers.base import Denoiser, DiffusionSampler
+from genbench.diffusion.denoiser import Denoiser, HasVariance
+from genbench.diffusion.posterior import interpolated, posterior
+from genbench.diffusion.samplers.base import FixedSteps
 from genbench.diffusion.schedules import NoiseSchedule
 
 
-class DDPM(DiffusionSampler):
-    """Draws x_s from the posterior q(x_s | x_t, x0) on a possibly coarser grid (Ho et al. 2020, eqs. 6-7)."""
+@dataclass(eq=False)
+class DDPM(FixedSteps):
+    """Draws x_s from the posterior q(x_s | x_t, x0) on a possibly coarser grid (Ho et al. 2020, eqs. 6-7).
 
-    def __init__(self, steps: int = 250, guidance: float = 1.0) -> None:
-        super().__init__(steps, guidance)
+    A denoiser that has learned its variance replaces the posterior's (Nichol & Dhariwal 2021, eq. 15).
+    """
+
+    order: ClassVar[int | None] = 1
+    steps: int = 250
 
     def __call__(self, denoise: Denoiser, schedule: NoiseSchedule, x: Tensor, noise: Noise) -> Tensor:
-        grid = schedule.grid(self.steps).to(x.device)
-        alpha_bar = schedule.alpha_bar(grid)
-        for i in range(self.steps):
-            bar_t, bar_s = alpha_bar[i], alpha_bar[i + 1]
-            step = bar_t / bar_s  # the alpha of one (coarse) step; its beta is 1 - step
-            x0 = denoise(x, grid[i])
-
-            # eq. 7: posterior mean and variance
-            from_x0 = bar_s.sqrt() * (1.0 - step) / (1.0 - bar_t)
-            from_xt = step.sqrt() * (1.0 - bar_s) / (1.0 - bar_t)
-            variance = (1.0 - bar_s) / (1.0 - bar_t) * (1.0 - step)
-
-            x = from_x0 * x0 + from_xt * x
-            if i + 1 < self.steps:
-                x = x + variance.sqrt() * noise.normal(*x.shape[1:])
+        for now, after in pairwise(self.path(schedule)):
+            back = posterior(now.alpha, now.sigma, after.alpha, after.sigma)
+            std: float | Tensor = math.sqrt(back.variance)
+            if isinstance(denoise, HasVariance):
+                x0, fraction = denoise.with_variance(x, now.t)
+                if back.variance > 0.0:
+                    std = (0.5 * interpolated(fraction, back.variance, back.beta)).exp()
+            else:
+                x0 = denoise(x, now.t)
+            x = back.from_x0 * x0 + back.from_xt * x
+            if back.variance > 0.0:
+                x = x + std * noise.normal(*x.shape[1:])
         return x

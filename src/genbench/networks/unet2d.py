@@ -1,0 +1,73 @@
+"""diffusers' U-Net, at the widths of the published image models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import gcd
+from typing import Literal
+
+from torch import Tensor
+
+from genbench.core import ConfigError, ImageSpec
+from genbench.networks.backbone import Backbone
+from genbench.networks.layers import coarsest, group_norm, zero
+
+
+class UNet2D(Backbone):
+    """`diffusers.UNet2DModel`, its time features joined by our embedding, its output zero at first.
+
+    One resolution per entry of `channels`, `blocks` residual blocks each, self-attention with one head on maps of the
+    heights in `attention` and at the coarsest. `resample` changes resolution by a strided convolution as Ho et al.
+    (2020) do, or by a residual block as Song et al. (2021) and Karras et al. (2022) do.
+
+    Raises:
+        ConfigError: the image cannot be halved len(channels) - 1 times, or never has a height in `attention`.
+    """
+
+    def __init__(
+        self,
+        spec: ImageSpec,
+        channels: Sequence[int] = (128, 256, 256, 256),
+        blocks: int = 2,
+        attention: Sequence[int] = (16,),
+        embedding: int = 512,
+        resample: Literal["conv", "resnet"] = "conv",
+        dropout: float = 0.0,
+        outputs: int = 1,
+    ) -> None:
+        # here because the import takes seconds
+        from diffusers.models.unets.unet_2d import UNet2DModel
+
+        super().__init__(embedding, outputs)
+        coarsest(spec.height, spec.width, len(channels) - 1, "the U-Net", "backbone.channels")
+        heights = [spec.height >> level for level in range(len(channels))]
+        if not set(attention) <= set(heights):
+            raise ConfigError(f"backbone.attention={list(attention)} names heights the maps never have: use {heights}")
+        attends = [height in attention for height in heights]
+        self.unet = UNet2DModel(
+            sample_size=(spec.height, spec.width),
+            in_channels=spec.channels,
+            out_channels=outputs * spec.channels,
+            block_out_channels=tuple(channels),
+            down_block_types=tuple("AttnDownBlock2D" if yes else "DownBlock2D" for yes in attends),
+            up_block_types=tuple("AttnUpBlock2D" if yes else "UpBlock2D" for yes in reversed(attends)),
+            layers_per_block=blocks,
+            attention_head_dim=None,
+            time_embedding_dim=embedding,
+            class_embed_type="identity",
+            downsample_type=resample,
+            upsample_type=resample,
+            dropout=dropout,
+            norm_num_groups=group_norm(gcd(*channels)).num_groups,
+            # as the published weights of DDPM have it
+            norm_eps=1e-6,
+            downsample_padding=0,
+            flip_sin_to_cos=False,
+            freq_shift=1,
+        )
+        zero(self.unet.conv_out)
+
+    def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
+        # times in [0,1] are spread to 0..1000, the range the frequencies were made for
+        output: Tensor = self.unet(x, t * 1000.0, class_labels=embedding, return_dict=False)[0]
+        return output

@@ -1,0 +1,133 @@
+"""First stages: the latents of a run or of diffusers' autoencoder, kept once; what cannot be one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import Train
+
+from genbench.app.build import load_model
+from genbench.app.first_stage import DiffusersStage, TrainedStage, latents
+from genbench.core import Batch, Condition, ConfigError, FirstStage, ImageSpec
+from genbench.core.pixels import to_float
+from genbench.data.digits import Digits
+from genbench.families.vae import VAE
+
+DIGITS = Digits().spec
+
+
+def some(spec: ImageSpec = DIGITS) -> tuple[torch.Tensor, Condition]:
+    torch.manual_seed(0)
+    return torch.rand(4, *spec.shape) * 2 - 1, Condition(torch.tensor([1, 2, 3, 4]))
+
+
+@pytest.fixture
+def vae(finished: Train) -> str:
+    return str(finished("vae").path)
+
+
+def kl_folder(folder: Path) -> str:
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(0)
+    blocks = {"down_block_types": ["DownEncoderBlock2D"] * 2, "up_block_types": ["UpDecoderBlock2D"] * 2}
+    AutoencoderKL(1, 1, **blocks, block_out_channels=(8, 8), latent_channels=3, norm_num_groups=4).save_pretrained(
+        folder
+    )
+    return str(folder)
+
+
+def test_a_runs_latents_are_its_posterior_means_and_decode_to_its_images(vae: str, finished: Train) -> None:
+    stage, (image, condition) = TrainedStage(vae, DIGITS), some()
+    assert stage.latent == ImageSpec(16, 1, 1, num_classes=10)
+    model = load_model(finished("vae"))
+    assert isinstance(model, VAE)
+    label = model.label(condition.label, 4)
+    with torch.no_grad():
+        mean = model.encoder(image, label)[:, :16]
+        torch.testing.assert_close(stage.to_latent(image, condition).flatten(1), mean)
+        torch.testing.assert_close(stage.from_latent(mean[..., None, None], condition), model.pixels(mean, label)[0])
+
+
+def test_diffusers_autoencoder_is_used_as_diffusers_does(tmp_path: Path) -> None:
+    from diffusers import AutoencoderKL
+
+    folder = kl_folder(tmp_path)
+    stage, (image, condition) = DiffusersStage(folder, DIGITS), some()
+    network = AutoencoderKL.from_pretrained(folder)
+    assert stage.latent == ImageSpec(3, 4, 4, num_classes=10)
+    with torch.no_grad():
+        latent = network.encode(image).latent_dist.mean
+        torch.testing.assert_close(stage.to_latent(image, condition), latent)
+        torch.testing.assert_close(stage.from_latent(latent, condition), network.decode(latent).sample)
+
+
+def test_latents_are_scaled_on_the_way_in_and_back_on_the_way_out(vae: str) -> None:
+    plain, scaled, (image, condition) = TrainedStage(vae, DIGITS), TrainedStage(vae, DIGITS, scale=4.0), some()
+    batch = Batch(image, condition.label, None, torch.arange(4))
+    torch.testing.assert_close(scaled.encode(batch), 4.0 * plain.encode(batch))
+    latent = plain.encode(batch)
+    torch.testing.assert_close(scaled.decode(4.0 * latent, condition), plain.decode(latent, condition))
+
+
+def test_remembered_latents_are_those_of_the_images(vae: str) -> None:
+    stage, table = TrainedStage(vae, DIGITS), Digits().table("train")
+    indices = torch.tensor([700, 3, 1400])
+    images = table.take(indices.tolist())
+    batch = Batch(to_float(images.image, DIGITS.levels), images.label, None, indices)
+    encoded = stage.encode(batch)
+    stage.remember(latents(stage, Digits()))
+    torch.testing.assert_close(stage.encode(batch), encoded)
+
+
+def test_latents_are_encoded_once(vae: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = latents(TrainedStage(vae, DIGITS), Digits())
+    assert first.shape == (len(Digits().table("train")), 16, 1, 1)
+    monkeypatch.setattr(TrainedStage, "to_latent", None)
+    assert torch.equal(latents(TrainedStage(vae, DIGITS), Digits()), first)
+
+
+def test_no_weight_of_a_first_stage_learns(vae: str, tmp_path: Path) -> None:
+    for stage, image in (
+        (TrainedStage(vae, DIGITS), some()[0]),
+        (DiffusersStage(kl_folder(tmp_path), DIGITS), some()[0]),
+    ):
+        assert isinstance(stage, FirstStage)
+        assert not stage.to_latent(image, some()[1]).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("family", "spec", "named"),
+    [
+        (
+            "vae",
+            ImageSpec(1, 28, 28, 10),
+            r"encodes images of \(1, 8, 8\) and 10 classes, but the data have \(1, 28, 28\)",
+        ),
+        ("vae", ImageSpec(1, 8, 8, 3), "and 3: give a run that was trained on them"),
+        ("dcgan", DIGITS, "is no autoencoder: give a run of model=vae"),
+    ],
+)
+def test_runs_that_cannot_be_a_first_stage_are_refused(
+    family: str, spec: ImageSpec, named: str, finished: Train
+) -> None:
+    with pytest.raises(ConfigError, match=named):
+        TrainedStage(str(finished(family).path), spec)
+
+
+def test_missing_and_changed_first_stages_are_refused(vae: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"first_stage\.run=nowhere cannot be used: no run folder"):
+        TrainedStage("nowhere", DIGITS)
+    with pytest.raises(ConfigError, match=r"not the one that was trained with .* put that one back"):
+        TrainedStage(vae, DIGITS, sha256="0" * 64)
+    with pytest.raises(
+        ConfigError, match=r"has no diffusion_pytorch_model\.safetensors: give what save_pretrained wrote"
+    ):
+        DiffusersStage(str(tmp_path), DIGITS)
+    folder = kl_folder(tmp_path)
+    with pytest.raises(ConfigError, match="1 channels and sides divisible by 2, but the data have 3 and 7x7"):
+        DiffusersStage(folder, ImageSpec(3, 7, 7))
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace("AutoencoderKL", "VQModel"))
+    with pytest.raises(ConfigError, match="holds a VQModel: give one of AutoencoderKL"):
+        DiffusersStage(folder, DIGITS)
