@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from tiny_runs import Train
+from safetensors.torch import load_file
+from tiny_runs import Train, command
 
 from genbench.app.build import load_model
 from genbench.app.first_stage import DiffusersStage, TrainedStage, latents
@@ -131,3 +133,37 @@ def test_missing_and_changed_first_stages_are_refused(vae: str, tmp_path: Path) 
     config.write_text(config.read_text().replace("AutoencoderKL", "VQModel"))
     with pytest.raises(ConfigError, match="holds a VQModel: give one of AutoencoderKL"):
         DiffusersStage(folder, DIGITS)
+
+
+LATENT = ("first_stage=run", "backbone=dit_digits", "backbone.patch=1", "sampler.steps=3")
+
+
+def test_diffusion_learns_latents_and_draws_images(vae: str, tiny: Train) -> None:
+    run = tiny("ddpm", *LATENT, f"first_stage.run={vae}")
+    kept = run.config.first_stage
+    assert kept.scale * float(latents(TrainedStage(vae, DIGITS), Digits()).std()) == pytest.approx(1.0)
+    assert kept.latent == run.config.backbone.spec
+    assert not any("encoder" in name for name in load_file(run.weights))
+    command("sample", f"run={run.path}", "n=4")
+    assert np.load(run.samples / "n4_seed0.npz")["arr_0"].shape == (4, 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (("data.flip=true",), r"latents are kept .* use data\.flip=false"),
+        (("sampler.clip=static",), r"latents have no range: use sampler\.clip=none"),
+        (("objective=learned_variance", "backbone.outputs=2"), "not of latents: use objective=epsilon"),
+        (("first_stage.run=nowhere",), r"first_stage\.run=.*nowhere cannot be used"),
+    ],
+)
+def test_choices_that_do_not_go_with_latents_are_refused(
+    overrides: tuple[str, ...], named: str, vae: str, tiny: Train
+) -> None:
+    with pytest.raises(ConfigError, match=named):
+        tiny("ddpm", *LATENT, f"first_stage.run={vae}", *overrides)
+
+
+def test_a_model_of_pixels_has_no_use_for_a_first_stage(vae: str, tiny: Train) -> None:
+    with pytest.raises(ConfigError, match=r"model=vae has no use for first_stage=run: drop it, or use model=ddpm"):
+        tiny("vae", "first_stage=run", f"first_stage.run={vae}")

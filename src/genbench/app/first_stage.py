@@ -14,10 +14,11 @@ from tqdm import tqdm
 from genbench.app.build import build, load_model, resolve
 from genbench.app.device import pick_device
 from genbench.app.paths import cache_dir
-from genbench.core import Autoencoder, Condition, ConfigError, FirstStage, GenbenchError, ImageSpec
+from genbench.core import Autoencoder, Condition, ConfigError, FirstStage, GenbenchError, GenerativeModel, ImageSpec
 from genbench.core.pixels import to_float
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation.store import Chunk, ChunkStore
+from genbench.families.diffusion import Diffusion
 from genbench.features.files import sha256_of
 from genbench.run import Run
 
@@ -131,6 +132,12 @@ def settle_first_stage(config: DictConfig, dataset: ImageDataset) -> dict[str, A
         config.first_stage.latent = {"_target_": "genbench.core.ImageSpec", **asdict(stage.latent)}
         config.first_stage.scale, config.first_stage.sha256 = 1.0 / deviation, stage.sha256
     return resolve(config)
+
+
+def remember_latents(model: GenerativeModel, dataset: ImageDataset) -> None:
+    """Gives a model with a first stage the latents that it is trained on."""
+    if isinstance(model, Diffusion) and model.first_stage is not None:
+        model.first_stage.remember(latents(model.first_stage, dataset))
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers.logger import Logger
 
 from genbench.app.build import build, open_data
+from genbench.app.first_stage import remember_latents, settle_first_stage
 from genbench.app.manifest import manifest
 from genbench.app.preview import preview
 from genbench.core import ConfigError, GenerativeModel, RunError, TrainingError
@@ -53,11 +54,13 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
         GenbenchError: a config, data or run folder that cannot be used; nothing finished is touched.
         KeyboardInterrupt: the user stopped it; the run folder can be resumed.
     """
-    dataset, plain = open_data(config)
+    dataset, _ = open_data(config)
+    plain = settle_first_stage(config, dataset)
     folder = Path(plain["run_dir"] or default_folder(plain))
     pl.seed_everything(plain["seed"], workers=True, verbose=False)
     # built before the folder is made, so that a model that cannot be built leaves none behind
     model: GenerativeModel = build(plain["model"])
+    remember_latents(model, dataset)
     record = manifest(plain["seed"], dataset.name, dataset.table("train").fingerprint())
     run = Run.create(folder, plain, record)
     with _locked(run):
