@@ -14,8 +14,9 @@ from genbench.app.rules import nodes
 from genbench.app.signatures import locate
 from genbench.core import ConfigError
 
-# the benchmark has a config of its own, and metrics come with a protocol
-IN_TRAIN = [(g, c) for g, found in groups([conf_dir()]).items() for c in found if g not in ("benchmark", "metric")]
+# the benchmark has a config of its own, metrics come with a protocol, and experiments have tests of their own
+ELSEWHERE = ("benchmark", "metric", "experiment")
+IN_TRAIN = [(g, c) for g, found in groups([conf_dir()]).items() for c in found if g not in ELSEWHERE]
 
 
 def composed(*overrides: str) -> dict:

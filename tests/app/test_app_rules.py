@@ -159,7 +159,7 @@ def test_an_argument_that_only_shares_a_groups_name_is_no_part():
     assert slots(DCGAN) == {}
     assert {group: slot.required for group, slot in slots(Diffusion).items()} == dict.fromkeys(
         (*PARTS, "backbone", "weighting", "times"), True
-    ) | {"coupling": False, "first_stage": False}
+    ) | {"coupling": False, "first_stage": False, "likelihood": False}
 
 
 def test_features_of_other_data_are_refused_where_they_would_judge(train):

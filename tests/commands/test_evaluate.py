@@ -55,7 +55,9 @@ def test_a_run_is_judged_once_and_its_result_kept(run: Run, capsys, monkeypatch:
     assert result["nfe"] == 1
     printed = capsys.readouterr().out
     assert f"FD (digits): {result['fd']:.5g}  [{result['fd_interval'][0]:.5g}, " in printed
-    assert f"bits/dim: {result['bits_per_dim']:.5g}  (elbo)" in printed
+    assert (
+        f"bits/dim: {result['bits_per_dim']:.5g}  +- {result['bits_per_dim_error']:.2g} over images  (elbo)" in printed
+    )
     assert (result["weights"], result["sampler"]) == ("ema", None)
     assert f"kept in {path}" in printed
 
@@ -249,3 +251,29 @@ def test_an_unfinished_run_is_not_judged(run: Run) -> None:
     (run.path / "training.json").unlink()
     with pytest.raises(RunError, match="is not finished"):
         command("evaluate", "protocol=quick", f"run={run.path}")
+
+
+def test_a_likelihood_of_another_kind_is_added_without_drawing_again(
+    finished: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ("likelihood=vlb", "likelihood.draws=2")
+    run = Run(shutil.copytree(finished("ddpm", *few, "sampler.steps=2").path, tmp_path / "run"))
+    first = judged(tmp_path / "first.json", f"run={run.path}")
+    assert first["likelihood"] == "vlb"
+    assert 0.0 < first["bits_per_dim_error"] < first["bits_per_dim"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("genbench.evaluation.Judge.evaluate", lambda *_: pytest.fail("drawn again"))
+        second = judged(tmp_path / "second.json", f"run={run.path}", "likelihood=vlb", "likelihood.draws=4")
+        changed = {key for key in second if second[key] != first.get(key)}
+        assert changed == {"bits_per_dim", "bits_per_dim_error", "likelihood_by"}
+        gap = abs(second["bits_per_dim"] - first["bits_per_dim"])
+        assert gap < 6 * (first["bits_per_dim_error"] + second["bits_per_dim_error"])
+        assert judged(tmp_path / "third.json", f"run={run.path}") == first
+
+
+def test_a_likelihood_needs_a_model_that_takes_one(run: Run) -> None:
+    with pytest.raises(ConfigError, match=r"model=vae has no use for likelihood=ode: drop it, or use model=ddpm"):
+        command("evaluate", "protocol=quick", f"run={run.path}", "likelihood=ode")
+    with pytest.raises(ConfigError, match="images alone do not say how probable they are"):
+        command("evaluate", "protocol=quick", "split=test", "data=digits", "likelihood=vlb")

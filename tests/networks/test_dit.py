@@ -123,6 +123,18 @@ def test_patches_are_put_back_where_they_came_from() -> None:
     assert torch.equal(changed, expected)
 
 
+def test_learned_positions_start_as_features_of_row_and_column() -> None:
+    position = small(positions="learned").position
+    assert position is not None
+    start = position.detach().reshape(4, 6, 16)
+    frequency = 100.0 ** -(torch.arange(4, dtype=torch.float64) / 4)
+    row, column = 3.0 * frequency, 5.0 * frequency
+    expected = torch.cat([row.cos(), row.sin(), column.cos(), column.sin()])
+    torch.testing.assert_close(start[3, 5], expected, atol=1e-6, rtol=0)
+    with pytest.raises(ConfigError, match="width divisible by 4, not 6"):
+        small(positions="learned", width=6)
+
+
 def test_gradients_are_those_of_finite_differences() -> None:
     spec = ImageSpec(1, 4, 4)
     torch.manual_seed(0)
@@ -144,4 +156,4 @@ def test_patch_that_does_not_tile_the_image_names_those_that_do() -> None:
 
 def test_heads_too_odd_to_rotate_are_refused() -> None:
     with pytest.raises(ConfigError, match="divisible by 4, not 6"):
-        DiT(ImageSpec(1, 8, 8), patch=2, width=12, layers=1, heads=2)
+        DiT(ImageSpec(1, 8, 8), patch=2, width=12, layers=1, heads=2, positions="rotary")

@@ -63,19 +63,24 @@ def open_data(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
     return dataset, plain
 
 
-def load_model(run: Run, sampler: dict[str, Any] | None = None, weights: Weights = "ema") -> GenerativeModel:
-    """A finished run's model with the weights asked for, in evaluation mode, drawing by `sampler` if given.
+def load_model(
+    run: Run,
+    sampler: dict[str, Any] | None = None,
+    weights: Weights = "ema",
+    likelihood: dict[str, Any] | None = None,
+) -> GenerativeModel:
+    """A finished run's model with the weights asked for, in evaluation mode; `sampler`, `likelihood` replace its own.
 
     Raises:
         RunError: training is not finished, or the weights are missing, corrupt or another model's.
-        ConfigError: a sampler the model cannot use, or an average the run has no snapshots for.
+        ConfigError: a sampler or likelihood the model cannot use, or an average the run has no snapshots for.
     """
     config = resolve(run.config)
-    if sampler is not None:
-        config["sampler"] = sampler
-        if "sampler" in config["model"]:
-            config["model"]["sampler"] = sampler
-        check_rules(config)
+    instead = {"sampler": sampler, "likelihood": likelihood}
+    given = {group: node for group, node in instead.items() if node is not None}
+    if given:
+        check_rules(config | given)
+        config["model"] |= given
     validate_config(config)
     run.summary  # noqa: B018  raises unless training is finished
     model: GenerativeModel = build(config["model"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -89,16 +90,40 @@ def kept_draws(run: Run) -> Iterator[Path]:
         lock.release()
 
 
-def judge_run(run: Run, model: GenerativeModel, dataset: ImageDataset, judge: Judge, draws: Path) -> dict[str, Any]:
+def judge_run(
+    run: Run,
+    model: GenerativeModel,
+    dataset: ImageDataset,
+    judge: Judge,
+    draws: Path,
+    likelihood: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The result of a run under a judge's protocol, from its folder when it has been judged before.
 
     `draws` keeps what is drawn and extracted, so that an interrupted judgement goes on, and further judges of the
-    same samples draw nothing.
+    same samples draw nothing. `likelihood` is what the model was given instead of its own: the result holds the last
+    one asked for, and samples judged before are not judged again for it.
     """
     path = run.result_path(judge.hash)
     kept = read_result(path) if path.is_file() else {}
+    asked = likelihood or resolve(run.config).get("likelihood")
     if kept and judge.metrics.keys() <= set(kept.get("metrics", ())):
-        return kept
+        if kept.get("likelihood_by") == asked:
+            return kept
+        result = kept
+    else:
+        result = _judged(run, model, dataset, judge, draws, kept)
+    if rank() == 0:
+        result |= bits_per_dim(model, dataset, judge.progress) | {"likelihood_by": asked}
+        write_json(path, result)
+    return result
+
+
+def _judged(
+    run: Run, model: GenerativeModel, dataset: ImageDataset, judge: Judge, draws: Path, kept: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the judge says of the run's samples, added to what is kept."""
+    path = run.result_path(judge.hash)
     # the first draw of a process pays for what later ones find ready: it is made off the clock
     ModelSource(model, "warm-up").draw(0, range(min(judge.batch, judge.protocol.samples)))
     rounding, sampler = judge.protocol.rounding, judge.sampler or resolve(run.config)["sampler"]
@@ -107,12 +132,9 @@ def judge_run(run: Run, model: GenerativeModel, dataset: ImageDataset, judge: Ju
     store = ChunkStore(draws, drawn_by)
     result = merged(kept, {**judge.evaluate(source, store), "metrics": sorted(judge.metrics)})
     samples, train = judge.table(source, 0, store), judge.split("train")
-    if rank() == 0:
-        result |= bits_per_dim(model, dataset, judge.progress)
-        result["sampler"], result["weights"], result["data"] = sampler, judge.protocol.weights, dataset.name
-        if train is not None:
-            write_neighbours(path.with_suffix(".neighbours.png"), samples, source, train, dataset.table("train"))
-        write_json(path, result)
+    result["sampler"], result["weights"], result["data"] = sampler, judge.protocol.weights, dataset.name
+    if rank() == 0 and train is not None:
+        write_neighbours(path.with_suffix(".neighbours.png"), samples, source, train, dataset.table("train"))
     return result
 
 
@@ -144,15 +166,19 @@ def read_result(path: Path) -> dict[str, Any]:
 
 @torch.no_grad()
 def bits_per_dim(model: GenerativeModel, dataset: ImageDataset, progress: bool, batch: int = 250) -> dict[str, Any]:
-    """Mean bits per dimension of the test split and its kind, or None for both without a likelihood."""
-    if not isinstance(model, HasLikelihood):
-        return {"bits_per_dim": None, "likelihood": None}
+    """Mean bits per dimension of the test split, the error over its images, the kind; None without a likelihood."""
     table, device = dataset.table("test"), next(model.parameters()).device
-    total, kind = 0.0, None
+    bits, kind = [], None
     model.eval()
     for start in tqdm(range(0, len(table), batch), desc="likelihood", leave=False, disable=not progress):
         images = table.take(range(start, min(start + batch, len(table)))).to(device)
         whole = Batch(to_float(images.image, dataset.spec.levels), images.label, images.caption, images.index)
-        found = model.likelihood(whole, SeededNoise(0, images.index.tolist(), device))
-        total, kind = total + float(found.bits_per_dim.double().sum()), found.kind
-    return {"bits_per_dim": total / len(table), "likelihood": kind}
+        noise = SeededNoise(0, images.index.tolist(), device)
+        found = model.likelihood(whole, noise) if isinstance(model, HasLikelihood) else None
+        if found is None:
+            return {"bits_per_dim": None, "bits_per_dim_error": None, "likelihood": None}
+        bits.append(found.bits_per_dim.double().cpu())
+        kind = found.kind
+    every = torch.cat(bits)
+    error = float(every.std()) / math.sqrt(len(every))
+    return {"bits_per_dim": float(every.mean()), "bits_per_dim_error": error, "likelihood": kind}

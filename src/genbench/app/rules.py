@@ -20,6 +20,7 @@ from genbench.app.paths import conf_dirs
 from genbench.app.signatures import alternatives, is_object, locate, type_hints
 from genbench.core import ConfigError, FirstStage, ImageSpec
 from genbench.diffusion.couplings import Coupling
+from genbench.diffusion.likelihoods import DiffusionLikelihood
 from genbench.diffusion.objectives import Objective
 from genbench.diffusion.samplers import DiffusionSampler
 from genbench.diffusion.schedules import NoiseSchedule
@@ -38,6 +39,7 @@ PARTS: dict[str, tuple[str, tuple[type, ...]]] = {
     "times": ("density of training times", (TimeDensity,)),
     "coupling": ("coupling of noise and images", (Coupling,)),
     "sampler": ("sampler", (DiffusionSampler, TokenSampler)),
+    "likelihood": ("likelihood", (DiffusionLikelihood,)),
 }
 """The groups a model may be composed of: what each is called, and the classes its choices build."""
 

@@ -18,6 +18,7 @@ from genbench.app.validate import LATER, Section
 from genbench.core import FirstStage, GenerativeModel
 from genbench.data.dataset import ImageDataset
 from genbench.diffusion.couplings import Coupling
+from genbench.diffusion.likelihoods import DiffusionLikelihood
 from genbench.diffusion.objectives import Objective
 from genbench.diffusion.samplers import DiffusionSampler
 from genbench.diffusion.schedules import NoiseSchedule
@@ -89,6 +90,9 @@ class TrainConfig(Section):
     coupling: Coupling | None = None
     first_stage: FirstStage | None = None
 
+    start: str | None = None
+    likelihood: DiffusionLikelihood | None = None
+
 
 @dataclass
 class SampleConfig(Section):
@@ -117,6 +121,7 @@ class EvaluateConfig(Section):
     sampler: DiffusionSampler | TokenSampler | None
     reference: str | None
     also: dict[str, str | None]
+    likelihood: DiffusionLikelihood | None
     crosswalk: list[str] | None
     into: str | None
     features: FeatureExtractor

@@ -35,7 +35,8 @@ def show(result: Mapping[str, Any]) -> None:
         if deviation:
             told += f"  +- {scale * deviation:.2g} over sampling seeds"
         if key == "bits_per_dim":
-            told += f"  ({result['likelihood']})"
+            error = result.get("bits_per_dim_error")  # results of earlier versions have none
+            told += f"{f'  +- {error:.2g} over images' if error else ''}  ({result['likelihood']})"
         print(told)
     if result.get("nfe"):
         print(f"{'cost':>17}: {result['nfe']:.0f} evaluations/image, {result['sample_seconds_per_1k']:.2f} s per 1 000")

@@ -69,8 +69,8 @@ class Likelihood:
 class HasLikelihood(Protocol):
     """A model that can say how probable an image is."""
 
-    def likelihood(self, batch: Batch, noise: Noise) -> Likelihood:
-        """-log2 p(image) / D per image, at the data's own grey levels."""
+    def likelihood(self, batch: Batch, noise: Noise) -> Likelihood | None:
+        """-log2 p(image) / D per image, at the data's own grey levels; None where none was asked for."""
         ...
 
 

@@ -6,10 +6,23 @@ import torch
 from torch import Tensor, nn
 
 from genbench.conditioning.label import LabelEmbedding
-from genbench.core import Batch, Condition, ConfigError, FirstStage, GenerativeModel, ImageSpec, Noise, TrainStep
+from genbench.core import (
+    Batch,
+    Condition,
+    ConfigError,
+    FirstStage,
+    GenerativeModel,
+    ImageSpec,
+    Likelihood,
+    Noise,
+    TrainStep,
+)
 from genbench.core.model import Losses
+from genbench.diffusion.clipping import Clip
 from genbench.diffusion.couplings import Coupling
 from genbench.diffusion.denoiser import Denoiser, NetworkDenoiser, VarianceDenoiser, broadcast
+from genbench.diffusion.guidance import Guidance
+from genbench.diffusion.likelihoods import DiffusionLikelihood
 from genbench.diffusion.objectives import LearnedVariance, Objective
 from genbench.diffusion.samplers import DiffusionSampler
 from genbench.diffusion.schedules import NoiseSchedule
@@ -37,12 +50,14 @@ class Diffusion(GenerativeModel):
         backbone: Backbone,
         coupling: Coupling | None = None,
         first_stage: FirstStage | None = None,
+        likelihood: DiffusionLikelihood | None = None,
         conditional: bool = True,
         label_dropout: float = 0.1,
     ) -> None:
         super().__init__(spec, conditional)
         self.schedule, self.objective, self.weighting, self.times = schedule, objective, weighting, times
         self.sampler, self.coupling, self.label_dropout = sampler, coupling, label_dropout
+        self.estimator = likelihood
         self.label = LabelEmbedding(spec, conditional, backbone.embedding, nullable=label_dropout > 0.0)
         self.backbone, self.first_stage = backbone, first_stage
         self._check()
@@ -68,6 +83,10 @@ class Diffusion(GenerativeModel):
             )
         if self.first_stage is not None and self.sampler.clip != "none":
             raise ConfigError(f"sampler.clip={self.sampler.clip}: latents have no range: use sampler.clip=none")
+        if self.estimator is not None:
+            self.estimator.fit(self.schedule)
+        if self.first_stage is not None and self.estimator is not None:
+            raise ConfigError("a likelihood is of pixels, and this model's would be of latents: use likelihood=none")
         if self.first_stage is not None and isinstance(self.objective, LearnedVariance):
             raise ConfigError("objective=learned_variance bounds bits of pixels, not of latents: use objective=epsilon")
         if isinstance(self.objective, LearnedVariance) and self.schedule.steps is None:
@@ -113,12 +132,20 @@ class Diffusion(GenerativeModel):
     def sample(self, noise: Noise, condition: Condition) -> Tensor:
         space = self.spec if self.first_stage is None else self.first_stage.latent
         start = self.schedule.prior_std * noise.normal(*space.shape)
-        x0 = self.sampler(self.denoiser(condition, len(noise)), self.schedule, start, noise)
+        denoise = self.denoiser(condition, len(noise), self.sampler.guide, self.sampler.clip)
+        x0 = self.sampler(denoise, self.schedule, start, noise)
         return x0 if self.first_stage is None else self.first_stage.decode(x0, condition)
 
-    def denoiser(self, condition: Condition, batch: int) -> Denoiser:
-        """E[x0 | x_t, condition] for `batch` images, guided and clipped as the sampler's settings say."""
-        guide = self.sampler.guide
+    def likelihood(self, batch: Batch, noise: Noise) -> Likelihood | None:
+        """Of the model without guidance, whatever its sampler; None if built without a likelihood."""
+        if self.estimator is None:
+            return None
+        denoise = self.denoiser(batch.condition, len(batch), Guidance(), self.estimator.clip)
+        bits = self.estimator(denoise, self.schedule, batch.image, self.spec.levels, noise)
+        return Likelihood(bits, self.estimator.kind)
+
+    def denoiser(self, condition: Condition, batch: int, guide: Guidance, clip: Clip) -> Denoiser:
+        """E[x0 | x_t, condition] for `batch` images, guided and clipped."""
         conditional = self.label(condition.label, batch)
         null = conditional if guide.scale == 1.0 else self.label(None, batch)
 
@@ -128,4 +155,4 @@ class Diffusion(GenerativeModel):
             return guide(self.backbone, x, time, conditional, null, level)
 
         kind = VarianceDenoiser if isinstance(self.objective, LearnedVariance) else NetworkDenoiser
-        return kind(self.schedule, self.objective, predict, self.sampler.clip)
+        return kind(self.schedule, self.objective, predict, clip)

@@ -52,11 +52,12 @@ class Block(nn.Module):
 class DiT(Backbone):
     """A transformer over patches of the image, one token each.
 
-    `positions` are learned, or rotate queries and keys by row and column so that attention sees distances only.
+    `positions` are learned from a start as features of row and column, or rotate queries and keys by both, so that
+    attention sees distances only.
 
     Raises:
-        ConfigError: a patch that does not tile the image, heads that do not divide the width, or heads too narrow
-            to be rotated.
+        ConfigError: a patch that does not tile the image, heads that do not divide the width, or a width (of heads,
+            for rotary positions) that is not divisible by 4.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class DiT(Backbone):
         width: int = 128,
         layers: int = 6,
         heads: int = 4,
-        positions: Literal["learned", "rotary"] = "rotary",
+        positions: Literal["learned", "rotary"] = "learned",
         outputs: int = 1,
     ) -> None:
         super().__init__(width, outputs)
@@ -78,15 +79,13 @@ class DiT(Backbone):
         blocks = [Block(width, heads) for _ in range(layers)]
         self.blocks = nn.ModuleList(blocks)
         self.modulate, self.head = nn.Linear(width, 2 * width), nn.Linear(width, outputs * inputs)
-        self.position = nn.Parameter(torch.empty(rows * columns, width)) if positions == "learned" else None
+        self.position = nn.Parameter(grid_features(rows, columns, width)) if positions == "learned" else None
         rotation = rotations(rows, columns, head) if positions == "rotary" else None
         self.register_buffer("rotation", rotation, persistent=False)
         self.rotation: Tensor | None
         self.apply(_initialise)
         for layer in (self.modulate, self.head, *(block.modulate for block in blocks)):
             zero(layer)
-        if self.position is not None:
-            nn.init.normal_(self.position, std=0.02)
 
     def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
         # times in [0,1] are spread to 0..1000, the range the frequencies were made for
@@ -105,6 +104,18 @@ class DiT(Backbone):
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Tokens [B,T,D] normalised, then scaled and shifted by [B,1,D]."""
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), 1.0 + scale)
+
+
+def grid_features(rows: int, columns: int, width: int) -> Tensor:
+    """Cosines and sines [rows columns, width] of row and column, half of the width each.
+
+    Raises:
+        ConfigError: a width that is not a multiple of four.
+    """
+    if width % 4:
+        raise ConfigError(f"learned positions need a width divisible by 4, not {width}: use another backbone.width")
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    return torch.cat([sinusoidal(axis.flatten(), width // 4, max_period=100.0) for axis in (row, column)], dim=1)
 
 
 def grid_of(spec: ImageSpec, patch: int) -> tuple[int, int]:

@@ -58,7 +58,8 @@ def _of_run(plain: dict[str, Any], several: bool, stack: ExitStack) -> Judged:
     if plain["name"] is not None or plain["into"] is not None:
         raise ConfigError("name and into are for samples=: a run has a name, and its own benchmark")
     source, device = Run.open(plain["run"]), pick_device(plain["device"])
-    model = load_model(source, plain["sampler"], plain["protocol"].get("weights", "ema")).to(device)
+    weights = plain["protocol"].get("weights", "ema")
+    model = load_model(source, plain["sampler"], weights, plain["likelihood"]).to(device)
     dataset = build(plain["data"]) if plain["data"] is not None else open_data(source.config)[0]
     if dataset.spec.shape != model.spec.shape:
         raise ConfigError(
@@ -71,7 +72,7 @@ def _of_run(plain: dict[str, Any], several: bool, stack: ExitStack) -> Judged:
         judge = make_judge(
             dataset, view, view["batch_size"], device=device, sampler=view["sampler"], keep_images=several
         )
-        result = judge_run(source, model, dataset, judge, draws)
+        result = judge_run(source, model, dataset, judge, draws, view["likelihood"])
         path = source.result_path(judge.hash)
         if view["out"] is not None:
             path = Path(view["out"])
@@ -86,6 +87,8 @@ def _of_images(plain: dict[str, Any]) -> Judged:
         raise ConfigError("images need something to be compared with: give data=..., such as data=digits")
     if plain["sampler"] is not None:
         raise ConfigError("sampler is for run=: images that exist are not drawn")
+    if plain["likelihood"] is not None:
+        raise ConfigError("likelihood is for run=: images alone do not say how probable they are")
     dataset: ImageDataset = build(plain["data"])
     if plain["split"] is not None:
         table, path = dataset.table(plain["split"]), Path(f"{dataset.name}_{plain['split']}")
