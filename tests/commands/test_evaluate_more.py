@@ -44,6 +44,22 @@ def test_another_sampler_is_another_protocol_and_stands_in_the_result(ddpm: Run)
     assert two["protocol_fields"]["sampler"] == two["sampler"]
 
 
+def test_a_worse_run_guides_a_better_one(ddpm: Run, finished: Train, tmp_path: Path) -> None:
+    few = (*QUICK, f"run={ddpm.path}", "sampler=ddim", "sampler.steps=2", "metric=[fd]")
+    worse = Run(shutil.copytree(finished("ddpm").path, tmp_path / "worse"))
+    save_file({name: 0.5 * value for name, value in load_file(worse.weights).items()}, worse.weights)
+    command("evaluate", *few)
+    command("evaluate", *few, "sampler.guidance=2", f"sampler.guidance_run={worse.path}")
+    alone, guided = sorted(results(ddpm), key=lambda result: result["nfe"])
+    assert (alone["nfe"], guided["nfe"]) == (2, 4)
+    assert alone["fd"] != guided["fd"]
+    with pytest.raises(ConfigError, match=r"guidance_run=nowhere cannot be used"):
+        command("evaluate", *few, "sampler.guidance=2", "sampler.guidance_run=nowhere")
+    another = finished("vae").path
+    with pytest.raises(ConfigError, match=r"guidance_run=.* cannot be used"):
+        command("evaluate", *few, "sampler.guidance=2", f"sampler.guidance_run={another}")
+
+
 def test_raw_weights_are_judged_under_a_hash_of_their_own(ddpm: Run) -> None:
     few = ("sampler=ddim", "sampler.steps=2")
     # two batches leave hardly anything to average: the raw weights are made to differ

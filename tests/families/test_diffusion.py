@@ -7,6 +7,7 @@ from small_models import CHANNELS, awake, diffusion, fake_batch
 from genbench.core import Condition, ConfigError, ImageSpec, SeededNoise, StreamNoise
 from genbench.diffusion import couplings, objectives, samplers, schedules, times, weightings
 from genbench.diffusion.clipping import Clip
+from genbench.diffusion.guidance import Guidance
 from genbench.diffusion.objectives import Epsilon, LearnedVariance, Objective
 from genbench.diffusion.samplers import DDIM, DDPM, Adaptive, DiffusionSampler, Heun
 from genbench.diffusion.schedules import EDM, Cosine, Flow, NoiseSchedule
@@ -215,3 +216,26 @@ def test_without_label_dropout_there_is_no_null_class() -> None:
     assert model.label.table.weight.shape[0] == 10
     with pytest.raises(ConfigError, match="give labels"):
         model.sample(SeededNoise(0, range(2)), Condition())
+
+
+def test_autoguidance_pushes_away_from_the_worse_model_at_its_own_cost() -> None:
+    good, worse = small(DDIM(2, guidance=3.0, guidance_run="worse")), small(DDIM(2))
+    condition = Condition(torch.arange(4))
+    good.guide_by(worse)
+    assert good.networks == (good.backbone, worse.backbone)
+    assert not any(parameter is other for parameter in good.parameters() for other in worse.parameters())
+    x, t = torch.randn(4, *good.spec.shape), torch.tensor(0.5, dtype=torch.float64)
+    guided, alone, other = (
+        model.denoiser(condition, 4, guide, "none")(x, t)
+        for model, guide in ((good, Guidance(3.0)), (good, Guidance()), (worse, Guidance()))
+    )
+    torch.testing.assert_close(guided, other + 3.0 * (alone - other))
+
+
+def test_autoguidance_needs_a_scale_and_the_same_images() -> None:
+    with pytest.raises(ConfigError, match=r"guides nothing at sampler\.guidance=1"):
+        DDIM(2, guidance_run="worse")
+    model = small(DDIM(2, guidance=2.0, guidance_run="worse"), label_dropout=0.0)
+    other = diffusion(ImageSpec(1, 8, 8), DDIM(2), UNet(ImageSpec(1, 8, 8), CHANNELS[8], 1), conditional=False)
+    with pytest.raises(ConfigError, match=r"sampler\.guidance_run makes images of .*conditional False"):
+        model.guide_by(other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from genbench.app.validate import validate_config
 from genbench.core import ConfigError, GenbenchError, GenerativeModel, RunError
 from genbench.core.files import write_atomically
 from genbench.data.dataset import ImageDataset
+from genbench.families.diffusion import Diffusion
 from genbench.run import Run, Weights
 from genbench.training.snapshots import put_together
 
@@ -87,6 +89,7 @@ def load_model(
     if not isinstance(weights, str):
         put_together_once(run, weights)
     load_weights(model, run.weights_of(weights))
+    attach_guide(model, config)
     return model.eval()
 
 
@@ -100,6 +103,32 @@ def put_together_once(run: Run, length: float) -> None:
     if not path.is_file():
         averaged = put_together(run.averages, length)
         write_atomically(path, save({**load_file(run.weights_of("raw")), **averaged}))
+
+
+def attach_guide(model: GenerativeModel, config: Mapping[str, Any]) -> None:
+    """Gives a diffusion model the worse run that its sampler names, if it names one.
+
+    Raises:
+        ConfigError: a run that cannot be loaded, or that was trained with another schedule, objective or first stage.
+    """
+    node = config["model"].get("sampler") or {}
+    path = node.get("guidance_run")
+    if path is None or not isinstance(model, Diffusion):
+        return
+    try:
+        source = Run.open(path)
+        worse = load_model(source, {**node, "guidance": 1.0, "guidance_run": None})
+    except GenbenchError as error:
+        raise ConfigError(f"sampler.guidance_run={path} cannot be used: {error}") from error
+    theirs = resolve(source.config)["model"]
+    for part in ("_target_", "schedule", "objective", "first_stage"):
+        if theirs.get(part) != config["model"].get(part):
+            raise ConfigError(
+                f"sampler.guidance_run={path} has another {part.strip('_')} than this model: its predictions cannot "
+                "be mixed with this one's; give a run of the same, trained shorter or smaller"
+            )
+    assert isinstance(worse, Diffusion)
+    model.guide_by(worse)
 
 
 def load_weights(model: GenerativeModel, path: Path) -> None:

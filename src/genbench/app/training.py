@@ -17,7 +17,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.loggers.logger import Logger
 
-from genbench.app.build import build, open_data
+from genbench.app.build import attach_guide, build, open_data
 from genbench.app.first_stage import remember_latents, settle_first_stage
 from genbench.app.manifest import manifest
 from genbench.app.preview import preview
@@ -61,6 +61,7 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     # built before the folder is made, so that a model that cannot be built leaves none behind
     model: GenerativeModel = build(plain["model"])
     remember_latents(model, dataset)
+    attach_guide(model, plain)
     record = manifest(plain["seed"], dataset.name, dataset.table("train").fingerprint())
     run = Run.create(folder, plain, record)
     with _locked(run):

@@ -48,6 +48,11 @@ class GenerativeModel(nn.Module, ABC):
     def network(self) -> nn.Module:
         """The module evaluated while sampling."""
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """All whose evaluations are that cost: `network`, and what helps it to sample."""
+        return (self.network,)
+
     @abstractmethod
     def train_steps(self) -> Sequence[TrainStep]:
         """The optimiser moves made for every batch, in order."""

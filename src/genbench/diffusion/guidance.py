@@ -1,11 +1,15 @@
 """Guidance: a prediction pushed away from a worse one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from genbench.core import ConfigError
+
+Evaluation = Callable[[Tensor, Tensor], Tensor]
+"""(scaled x_t [B,C,H,W], t [B]) -> a network's output under its condition."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,17 @@ class Guidance:
             return network(x, t, conditional if scale == 1.0 else null)  # type: ignore[no-any-return]
         both = network(torch.cat([x, x]), torch.cat([t, t]), torch.cat([conditional, null]))
         good, bad = both.chunk(2)
-        images = x.shape[1]  # what is learned beside the image, a variance, stays the conditional one's
+        return self._away(good, bad, x.shape[1], scale)
+
+    def by_another(self, good: Evaluation, bad: Evaluation, x: Tensor, t: Tensor, level: Tensor) -> Tensor:
+        """The output of one network, guided by that of a worse one (autoguidance, Karras et al. 2024, eq. 3)."""
+        scale = self.scale_at(level)
+        if not isinstance(scale, Tensor) and scale == 1.0:
+            return good(x, t)
+        return self._away(good(x, t), bad(x, t), x.shape[1], scale)
+
+    def _away(self, good: Tensor, bad: Tensor, images: int, scale: float | Tensor) -> Tensor:
+        # what is learned beside the image, a variance, stays the better one's
         return torch.cat([self.push(good[:, :images], bad[:, :images], scale), good[:, images:]], dim=1)
 
     def scale_at(self, level: Tensor) -> float | Tensor:

@@ -1,5 +1,7 @@
 """Diffusion: learn to remove noise, then remove it step by step."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import torch
@@ -60,14 +62,17 @@ class Diffusion(GenerativeModel):
         self.estimator = likelihood
         self.label = LabelEmbedding(spec, conditional, backbone.embedding, nullable=label_dropout > 0.0)
         self.backbone, self.first_stage = backbone, first_stage
+        self._worse: tuple[Diffusion, ...] = ()  # no part of this model: neither trained, nor saved, nor averaged
         self._check()
 
     def _check(self) -> None:
         """Refuses guidance without labels, a sampler or objective that the schedule rules out, a wrong backbone."""
-        if self.sampler.guidance != 1.0 and not (self.conditional and self.label_dropout > 0.0):
+        by_labels = self.sampler.guidance != 1.0 and self.sampler.guidance_run is None
+        if by_labels and not (self.conditional and self.label_dropout > 0.0):
             raise ConfigError(
                 f"sampler.guidance={self.sampler.guidance:g} needs a conditional model trained with label dropout: "
-                "use model.conditional=true model.label_dropout=0.1, or sampler.guidance=1"
+                "use model.conditional=true model.label_dropout=0.1, or sampler.guidance=1, or a worse run as "
+                "sampler.guidance_run"
             )
         self.sampler.fit(self.schedule)
         end = self.schedule.alpha_sigma(torch.ones((), dtype=torch.float64))
@@ -98,6 +103,23 @@ class Diffusion(GenerativeModel):
     @property
     def network(self) -> nn.Module:
         return self.backbone
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return (self.backbone, *(worse.backbone for worse in self._worse))
+
+    def guide_by(self, worse: Diffusion) -> None:
+        """Makes another model of the same schedule and objective the one that samples are guided away from.
+
+        Raises:
+            ConfigError: a model of other images.
+        """
+        if worse.spec != self.spec or worse.conditional != self.conditional:
+            raise ConfigError(
+                f"sampler.guidance_run makes images of {worse.spec}, conditional {worse.conditional}, but this model "
+                f"of {self.spec}, conditional {self.conditional}: give a run that was trained on the same data"
+            )
+        self._worse = (worse,)
 
     def train_steps(self) -> Sequence[TrainStep]:
         return [TrainStep("model", self, self.loss)]
@@ -148,11 +170,17 @@ class Diffusion(GenerativeModel):
         """E[x0 | x_t, condition] for `batch` images, guided and clipped."""
         conditional = self.label(condition.label, batch)
         null = conditional if guide.scale == 1.0 else self.label(None, batch)
+        worse = None if guide.scale == 1.0 or not self._worse else self._worse[0].to(conditional.device)
+        theirs = conditional if worse is None else worse.label(condition.label, batch)
 
         def predict(x: Tensor, t: Tensor, level: Tensor) -> Tensor:
             # a fill rather than a copy: it does not wait for the device
             time = torch.full((batch,), float(t), device=x.device) if t.ndim == 0 else t.float()
-            return guide(self.backbone, x, time, conditional, null, level)
+            if worse is None:
+                return guide(self.backbone, x, time, conditional, null, level)
+            return guide.by_another(
+                lambda x, t: self.backbone(x, t, conditional), lambda x, t: worse.backbone(x, t, theirs), x, time, level
+            )
 
         kind = VarianceDenoiser if isinstance(self.objective, LearnedVariance) else NetworkDenoiser
         return kind(self.schedule, self.objective, predict, clip)

@@ -20,7 +20,8 @@ class DiffusionSampler(ABC):
 
     What is done to the network's predictions is the same for every sampler, and done before it sees them:
     `guidance` 1 is the conditional model, 0 the unconditional one, other values cost two evaluations (see `Guidance`
-    for `guidance_rescale` and `guidance_interval`), and `clip` keeps denoised images in range.
+    for `guidance_rescale` and `guidance_interval`), and `clip` keeps denoised images in range. With `guidance_run` the
+    worse prediction is not the unconditional one but that of another run (Karras et al. 2024).
     """
 
     order: ClassVar[int | None]
@@ -29,6 +30,7 @@ class DiffusionSampler(ABC):
     guidance: float = 1.0
     guidance_rescale: float = 0.0
     guidance_interval: tuple[float, float] | None = None
+    guidance_run: str | None = None
     clip: Clip = "static"
 
     def __post_init__(self) -> None:
@@ -36,6 +38,8 @@ class DiffusionSampler(ABC):
         self.guide = Guidance(
             self.guidance, self.guidance_rescale, None if interval is None else (interval[0], interval[1])
         )
+        if self.guidance_run is not None and self.guidance == 1.0:
+            raise ConfigError("sampler.guidance_run guides nothing at sampler.guidance=1: set sampler.guidance=2, say")
         self.check()
 
     @abstractmethod

@@ -43,7 +43,7 @@ class ModelSource(ImageSource):
         spec, device = self.model.spec, next(self.model.parameters()).device
         label = self.classes[torch.tensor(indices) % len(self.classes)] if self.model.conditional else None
         was_training = self.model.training
-        counter = self.model.network.register_forward_hook(self._count)
+        counters = [network.register_forward_hook(self._count) for network in self.model.networks]
         self.model.eval()
         start = time.perf_counter()
         try:
@@ -52,7 +52,8 @@ class ModelSource(ImageSource):
             # moving to the CPU waits for the device, so the clock sees all of the work
             image = (to_uint8(image, spec.levels) if self.rounding == "nearest" else truncated(image)).cpu()
         finally:
-            counter.remove()
+            for counter in counters:
+                counter.remove()
             self.model.train(was_training)
         if spoilt:
             # a byte cannot say NaN: these would be judged as black images
