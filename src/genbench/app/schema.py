@@ -58,6 +58,8 @@ class Training(Section):
     preview_every: Count | None
     select: Literal["fd", "kid"] | None = None  # runs of earlier versions have no such key
     ema_snapshot_every: Count | None = None  # as above
+    channels_last: bool = False  # as above
+    compile: bool = False  # as above
 
 
 @dataclass
@@ -89,6 +91,7 @@ class TrainConfig(Section):
     times: TimeDensity | None = None
     coupling: Coupling | None = None
     first_stage: FirstStage | None = None
+    start: str | None = None
 
 
     start: str | None = None
