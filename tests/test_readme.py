@@ -36,7 +36,7 @@ def genbench(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[
 def test_the_genbench_commands_run_in_the_order_they_are_written(tmp_path: Path) -> None:
     ran = [shlex.split(line)[1:] for line in commands(ROOT / "README.md") if line.startswith("genbench ")]
     assert {arguments[0] for arguments in ran} == {
-        *("train", "sample", "evaluate", "benchmark", "report", "list", "features", "reference"),
+        *("train", "sample", "evaluate", "benchmark", "report", "list", "features", "reference", "export", "import"),
     }
     for arguments in ran:
         small = [] if "--help" in arguments else SMALL.get(arguments[0], [])

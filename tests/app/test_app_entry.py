@@ -166,7 +166,7 @@ def test_help_of_every_command_shows_examples_and_choices(monkeypatch, capsys, n
     out = capsys.readouterr().out
     assert out.startswith(f"genbench {typed}: ")
     assert out.count(f"  genbench {typed} ") >= 2
-    assert "model: dcgan, ddpm, pixel_gpt, vae\n" in out
+    assert "model: dcgan, ddpm, ect, pixel_gpt, vae\n" in out
 
 
 def test_help_and_cfg_do_not_import_torch(tmp_path):

@@ -43,7 +43,7 @@ def test_every_combination_runs_or_is_refused_in_a_line(train, model):
     parts = {part: {choice: train(f"{part}={choice}")[part] for choice in FOUND[part]} for part in PARTS}
     base, runs, refusals = train(f"model={model}"), [], []
     for combination in itertools.product(*(FOUND[part] for part in PARTS)):
-        if model != "ddpm" and combination.count("none") < 2:
+        if model not in ("ddpm", "ect") and combination.count("none") < 2:
             continue  # one choice too many is refused as surely as two
         config = combined(base, {part: parts[part][choice] for part, choice in zip(PARTS, combination, strict=True)})
         try:
@@ -99,11 +99,14 @@ def test_a_recipe_as_it_stands_draws_images(train, model):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=vae", "scheduler=cosine"], "model=vae has no use for scheduler=cosine: drop it, or use model=ddpm"),
+        (
+            ["model=vae", "scheduler=cosine"],
+            "model=vae has no use for scheduler=cosine: drop it, or use model=ddpm or ect",
+        ),
         (
             ["model=dcgan", "scheduler=linear", "objective=epsilon", "sampler=ddim"],
             "model=dcgan has no use for scheduler=linear, objective=epsilon, sampler=ddim: "
-            "drop them, or use model=ddpm",
+            "drop them, or use model=ddpm or ect",
         ),
         (
             ["model=vae", "sampler=tokens"],
@@ -124,8 +127,8 @@ def test_a_recipe_as_it_stands_draws_images(train, model):
         ),
         (
             ["model=ddpm", "sampler=tokens"],
-            "model=ddpm cannot use sampler=tokens: choose sampler=adaptive, ddim, ddpm, diffusers, dpmpp_2m, "
-            "dpmpp_2m_sde, dpmpp_3m, heun, midpoint or rk4",
+            "model=ddpm cannot use sampler=tokens: choose sampler=adaptive, consistency, ddim, ddpm, diffusers, "
+            "dpmpp_2m, dpmpp_2m_sde, dpmpp_3m, heun, midpoint or rk4",
         ),
         (
             ["model=ddpm", "weighting=none"],
@@ -142,7 +145,7 @@ def test_a_recipe_as_it_stands_draws_images(train, model):
         ),
         (
             ["model=vae", "objective=learned_variance"],
-            "model=vae has no use for objective=learned_variance: drop it, or use model=ddpm",
+            "model=vae has no use for objective=learned_variance: drop it, or use model=ddpm or ect",
         ),
         (["model=pixel_gpt", "sampler=ddim"], "model=pixel_gpt cannot use sampler=ddim: choose sampler=tokens"),
     ],

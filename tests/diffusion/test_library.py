@@ -37,11 +37,11 @@ def test_moments_of_a_gaussian(scheduler: str, schedule: NoiseSchedule) -> None:
 
 def test_its_betas_are_ours_in_double_precision() -> None:
     torch.testing.assert_close(
-        betas(Linear()), torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), rtol=1e-9, atol=0
+        betas(Linear(), 1000), torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), rtol=1e-9, atol=0
     )
     for schedule in (Cosine(), Sigmoid(), Cosine(shift=2.0)):
         alpha, _ = schedule.alpha_sigma(torch.arange(1, 1001, dtype=torch.float64) / 1000)
-        torch.testing.assert_close((1 - betas(schedule)).cumprod(0), alpha**2, rtol=1e-9, atol=0)
+        torch.testing.assert_close((1 - betas(schedule, 1000)).cumprod(0), alpha**2, rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize("steps", [1, 10, 50])

@@ -7,7 +7,7 @@ import torch
 from exact import ONE, SCHEDULES
 
 from genbench.core import ConfigError
-from genbench.diffusion.schedules import EDM, Cosine, Flow, Linear, NoiseSchedule, Sigmoid
+from genbench.diffusion.schedules import EDM, Betas, Cosine, Flow, Linear, NoiseSchedule, Sigmoid
 
 every = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES.keys())
 
@@ -143,3 +143,10 @@ def test_impossible_schedules_are_refused() -> None:
         EDM(sigma_min=1.0, sigma_max=0.5)
     with pytest.raises(ConfigError, match="expected start below end"):
         Sigmoid(start=3.0, end=-3.0)
+
+
+def test_betas_that_leave_no_signal_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"scheduler\.betas are not all between 0 and 1"):
+        Betas([0.1, 1.0])
+    with pytest.raises(ConfigError, match=r"scaled by 1000/0 leave \(0,1\)"):
+        Linear(steps=0)

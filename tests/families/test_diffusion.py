@@ -27,6 +27,7 @@ SAMPLERS: list[DiffusionSampler] = [
     *(samplers.DPMSolver2MSDE(3), samplers.DPMSolver3M(4), samplers.Midpoint(3), samplers.RK4(2)),
     *(Adaptive(rtol=0.3, atol=0.3), samplers.DiffusersSampler(3)),
     samplers.DiffusersSampler(3, scheduler="FlowMatchEulerDiscreteScheduler"),
+    samplers.Consistency(),
 ]
 
 
@@ -121,7 +122,7 @@ def test_every_combination_trains_and_draws_or_is_refused(objective: Objective, 
     impossible = (isinstance(objective, Epsilon) and isinstance(schedule, Flow)) or (
         isinstance(objective, LearnedVariance) and schedule.steps is None
     )
-    fitting = 11 if isinstance(schedule, Flow) or schedule.steps is not None else 10
+    fitting = 12 if isinstance(schedule, Flow) or schedule.steps is not None else 11
     assert drawn == (0 if impossible else fitting)
     if drawn:
         for weighting in (weightings.MinSNR(), weightings.EDM(), weightings.Sigmoid()):

@@ -216,3 +216,52 @@ def test_a_checkpoint_that_cannot_be_written_keeps_the_old_one(tmp_path: Path, m
 def test_values_without_meaning_are_refused(options: dict) -> None:
     with pytest.raises(ConfigError, match=f"training.{next(iter(options))}"):
         TrainingModule(Regression(), lambda p: torch.optim.Adam(p), Constant(), 100, **options)
+
+
+def test_channels_last_changes_neither_names_nor_weights_but_for_rounding() -> None:
+    states = []
+    for channels_last in (False, True):
+        torch.manual_seed(0)
+        model = DCGAN(SPEC, channels=(8, 8), latent=4, embedding=6)
+        ours = module(model, 320, channels_last=channels_last)
+        fit(ours, 320, [])
+        strided = any(not p.is_contiguous() for p in model.parameters())
+        assert strided is channels_last
+        states.append(ours.averaged_state_dict())
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=0, atol=2e-3)
+
+
+def test_a_compiled_network_trains_the_same_weights_under_the_same_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[nn.Module] = []
+
+    def pretend(self: nn.Module) -> None:
+        compiled.append(self)
+        self._compiled_call_impl = self._call_impl
+
+    monkeypatch.setattr(nn.Module, "compile", pretend)
+    states = []
+    for compile in (False, True):
+        torch.manual_seed(0)
+        model = Regression()
+        ours = module(model, 320, compile=compile)
+        fit(ours, 320, [])
+        states.append(ours.state_dict())
+    assert compiled == [model.network]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+@pytest.mark.slow
+def test_a_really_compiled_network_trains_the_same_weights_but_for_rounding() -> None:
+    states = []
+    for compile in (False, True):
+        torch.manual_seed(0)
+        model = DCGAN(SPEC, channels=(8, 8), latent=4, embedding=6)
+        ours = module(model, 192, compile=compile)
+        fit(ours, 192, [])
+        states.append(ours.averaged_state_dict())
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=0, atol=2e-3)

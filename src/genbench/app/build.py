@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from genbench.app.rules import check_rules
-from genbench.app.validate import validate_config
+from genbench.app.validate import validate_run
 from genbench.core import ConfigError, GenbenchError, GenerativeModel, RunError
 from genbench.core.files import write_atomically
 from genbench.data.dataset import ImageDataset
@@ -56,7 +56,7 @@ def open_data(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
     """
     plain = resolve(config)
     check_rules(plain)
-    validate_config(plain)
+    validate_run(plain)
     dataset: ImageDataset = build(plain["data"])
     with open_dict(config):
         config.data.spec = {"_target_": "genbench.core.ImageSpec", **asdict(dataset.spec)}
@@ -83,7 +83,7 @@ def load_model(
     if given:
         check_rules(config | given)
         config["model"] |= given
-    validate_config(config)
+    validate_run(config)
     run.summary  # noqa: B018  raises unless training is finished
     model: GenerativeModel = build(config["model"])
     if not isinstance(weights, str):

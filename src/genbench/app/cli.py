@@ -11,7 +11,10 @@ from genbench import __version__
 from genbench.app.listing import description, run_list, table, unknown
 from genbench.app.paths import conf_dir, user_dir
 
-COMMANDS = ("train", "sample", "evaluate", "benchmark", "report", "features_fit", "reference_export")
+COMMANDS = (
+    *("train", "sample", "evaluate", "benchmark", "report", "export"),
+    *("import_diffusers", "features_fit", "reference_export"),
+)
 """Each the name of its config, its schema and its module; on the command line an underscore is a space."""
 SHELLS = ("bash", "zsh", "fish")
 OTHERS = {

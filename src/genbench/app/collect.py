@@ -58,7 +58,7 @@ def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:
             "model": config.name,
             "data": run.manifest["data"]["name"],
             "seed": config.seed,
-            "images": config.budget.images,
+            "images": config.budget.images if "budget" in config else None,  # trained elsewhere
             "recipe": recipe_hash(resolve(config)),
             "run": str(run.path),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,12 +97,14 @@ def judge_run(
     judge: Judge,
     draws: Path,
     likelihood: Mapping[str, Any] | None = None,
+    bits: Callable[[], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The result of a run under a judge's protocol, from its folder when it has been judged before.
 
     `draws` keeps what is drawn and extracted, so that an interrupted judgement goes on, and further judges of the
     same samples draw nothing. `likelihood` is what the model was given instead of its own: the result holds the last
-    one asked for, and samples judged before are not judged again for it.
+    one asked for, and samples judged before are not judged again for it. `bits` is `bits_per_dim` of this model, kept
+    by the caller where several judges look at one model.
     """
     path = run.result_path(judge.hash)
     kept = read_result(path) if path.is_file() else {}
@@ -114,7 +116,8 @@ def judge_run(
     else:
         result = _judged(run, model, dataset, judge, draws, kept)
     if rank() == 0:
-        result |= bits_per_dim(model, dataset, judge.progress) | {"likelihood_by": asked}
+        found = bits() if bits is not None else bits_per_dim(model, dataset, judge.progress)
+        result |= found | {"likelihood_by": asked}
         write_json(path, result)
     return result
 

@@ -58,21 +58,37 @@ class Training(Section):
     preview_every: Count | None
     select: Literal["fd", "kid"] | None = None  # runs of earlier versions have no such key
     ema_snapshot_every: Count | None = None  # as above
+    channels_last: bool = False  # as above
+    compile: bool = False  # as above
 
 
-@dataclass
-class TrainConfig(Section):
-    """`genbench train`, and the config in every run folder."""
+@dataclass(kw_only=True)
+class ModelConfig(Section):
+    """What the config in every run folder says of a model, and of the data it is for."""
 
     name: str
     seed: Seed
-    run_dir: str | None
-    group: str | None
-    tags: list[str]
     data: ImageDataset
     scheduler: NoiseSchedule | None
     objective: Objective | None
     sampler: DiffusionSampler | TokenSampler | None
+    model: GenerativeModel
+    # runs of earlier versions have none of these
+    backbone: Backbone | None = None
+    weighting: Weighting | None = None
+    times: TimeDensity | None = None
+    coupling: Coupling | None = None
+    first_stage: FirstStage | None = None
+    likelihood: DiffusionLikelihood | None = None
+
+
+@dataclass(kw_only=True)
+class TrainConfig(ModelConfig):
+    """`genbench train`, and the config in the folder of every run that was trained here."""
+
+    run_dir: str | None
+    group: str | None
+    tags: list[str]
     optimizer: Annotated[Optimizer, LATER]
     lr_scheduler: LRSchedule
     budget: Budget
@@ -82,16 +98,7 @@ class TrainConfig(Section):
     features: FeatureExtractor
     protocol: Protocol
     metric: dict[str, Metric]
-    model: GenerativeModel
-    # runs of earlier versions have none of these
-    backbone: Backbone | None = None
-    weighting: Weighting | None = None
-    times: TimeDensity | None = None
-    coupling: Coupling | None = None
-    first_stage: FirstStage | None = None
-
-    start: str | None = None
-    likelihood: DiffusionLikelihood | None = None
+    start: str | None = None  # runs of earlier versions have none
 
 
 @dataclass
@@ -119,9 +126,9 @@ class EvaluateConfig(Section):
     name: str | None
     data: ImageDataset | None
     sampler: DiffusionSampler | TokenSampler | None
+    likelihood: DiffusionLikelihood | None
     reference: str | None
     also: dict[str, str | None]
-    likelihood: DiffusionLikelihood | None
     crosswalk: list[str] | None
     into: str | None
     features: FeatureExtractor
@@ -160,6 +167,26 @@ class ReportConfig(Section):
 
 
 @dataclass
+class ExportConfig(Section):
+    """`genbench export`."""
+
+    run: str
+    format: Literal["diffusers"]
+    out: str
+    sampler: DiffusionSampler | TokenSampler | None
+    weights: Literal["ema", "raw"] | float
+
+
+@dataclass
+class ImportDiffusersConfig(Section):
+    """`genbench import diffusers`."""
+
+    folder: str
+    data: ImageDataset | None
+    run_dir: str | None
+
+
+@dataclass
 class FeaturesFitConfig(Section):
     """`genbench features fit`."""
 
@@ -187,6 +214,8 @@ SCHEMAS: dict[str, type[Section]] = {
     "evaluate": EvaluateConfig,
     "benchmark": BenchmarkConfig,
     "report": ReportConfig,
+    "export": ExportConfig,
+    "import_diffusers": ImportDiffusersConfig,
     "features_fit": FeaturesFitConfig,
     "reference_export": ReferenceExportConfig,
 }

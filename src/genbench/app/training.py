@@ -21,6 +21,7 @@ from genbench.app.build import attach_guide, build, open_data
 from genbench.app.first_stage import remember_latents, settle_first_stage
 from genbench.app.manifest import manifest
 from genbench.app.preview import preview
+from genbench.app.start import settle_start, start_from
 from genbench.core import ConfigError, GenerativeModel, RunError, TrainingError
 from genbench.data.dataset import ImageDataset
 from genbench.data.module import ImageDataModule
@@ -54,12 +55,14 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
         GenbenchError: a config, data or run folder that cannot be used; nothing finished is touched.
         KeyboardInterrupt: the user stopped it; the run folder can be resumed.
     """
+    settle_start(config)
     dataset, _ = open_data(config)
     plain = settle_first_stage(config, dataset)
     folder = Path(plain["run_dir"] or default_folder(plain))
     pl.seed_everything(plain["seed"], workers=True, verbose=False)
     # built before the folder is made, so that a model that cannot be built leaves none behind
     model: GenerativeModel = build(plain["model"])
+    start_from(model, plain)
     remember_latents(model, dataset)
     attach_guide(model, plain)
     record = manifest(plain["seed"], dataset.name, dataset.table("train").fingerprint())
@@ -105,6 +108,8 @@ def _fit(
         ema_half_life=settings["ema_half_life"],
         ema_rampup=settings["ema_rampup"],
         accumulate=settings["accumulate"],
+        channels_last=settings["channels_last"],
+        compile=settings["compile"],
     )
     data = ImageDataModule(dataset, budget["batch_size"], budget["images"], config["seed"], settings["workers"])
     recorder = Recorder(settings["log_every"])

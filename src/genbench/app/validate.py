@@ -45,6 +45,17 @@ def validate_config(config: Mapping[str, Any], command: str = "train") -> None:
     validate(config, SCHEMAS[command])
 
 
+def validate_run(config: Mapping[str, Any]) -> None:
+    """Checks a run's own config: a training's, or that of a model that was trained elsewhere.
+
+    Raises:
+        ConfigError: see `validate`.
+    """
+    from genbench.app.schema import ModelConfig, TrainConfig
+
+    validate(config, TrainConfig if "training" in config else ModelConfig)
+
+
 def validate(config: Mapping[str, Any], schema: type[Section]) -> None:
     """Checks a resolved config: values against annotations, targets against the classes they stand for.
 

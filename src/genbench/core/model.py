@@ -35,13 +35,15 @@ class GenerativeModel(nn.Module, ABC):
     """A model of images: trained by its steps, judged by its samples.
 
     `network` is the module whose evaluations are the cost of sampling (NFE); every evaluation goes
-    through its `forward` with the batch as first dimension.
+    through its `forward` with the batch as first dimension. `progress` is the share of the training's budget that is
+    seen, for losses that change over it; the trainer sets it.
     """
 
     def __init__(self, spec: ImageSpec, conditional: bool) -> None:
         super().__init__()
         self.spec = spec
         self.conditional = conditional
+        self.progress = 0.0
 
     @property
     @abstractmethod

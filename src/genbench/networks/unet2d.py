@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import gcd
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -13,8 +13,27 @@ from genbench.networks.backbone import Backbone
 from genbench.networks.layers import coarsest, group_norm, zero
 
 
-class UNet2D(Backbone):
-    """`diffusers.UNet2DModel`, its time features joined by our embedding, its output zero at first.
+class DiffusersUNet(Backbone):
+    """A `diffusers.UNet2DModel` of any configuration, its features of time joined by our embedding.
+
+    `steps` is the T of its training: what is t = i/T here has the number i - 1 there.
+    """
+
+    def __init__(self, config: Mapping[str, Any], steps: int = 1000, outputs: int = 1) -> None:
+        # here because the import takes seconds
+        from diffusers.models.unets.unet_2d import UNet2DModel
+
+        super().__init__(config.get("time_embedding_dim") or 4 * config["block_out_channels"][0], outputs)
+        self.steps = steps
+        self.unet: Any = UNet2DModel.from_config({**config, "class_embed_type": "identity"})
+
+    def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
+        output: Tensor = self.unet(x, t * self.steps - 1.0, class_labels=embedding, return_dict=False)[0]
+        return output
+
+
+class UNet2D(DiffusersUNet):
+    """A `diffusers.UNet2DModel` at the widths of a preset, its output zero at first.
 
     One resolution per entry of `channels`, `blocks` residual blocks each, self-attention with one head on maps of the
     heights in `attention` and at the coarsest. `resample` changes resolution by a strided convolution as Ho et al.
@@ -35,39 +54,30 @@ class UNet2D(Backbone):
         dropout: float = 0.0,
         outputs: int = 1,
     ) -> None:
-        # here because the import takes seconds
-        from diffusers.models.unets.unet_2d import UNet2DModel
-
-        super().__init__(embedding, outputs)
         coarsest(spec.height, spec.width, len(channels) - 1, "the U-Net", "backbone.channels")
         heights = [spec.height >> level for level in range(len(channels))]
         if not set(attention) <= set(heights):
             raise ConfigError(f"backbone.attention={list(attention)} names heights the maps never have: use {heights}")
         attends = [height in attention for height in heights]
-        self.unet = UNet2DModel(
-            sample_size=(spec.height, spec.width),
-            in_channels=spec.channels,
-            out_channels=outputs * spec.channels,
-            block_out_channels=tuple(channels),
-            down_block_types=tuple("AttnDownBlock2D" if yes else "DownBlock2D" for yes in attends),
-            up_block_types=tuple("AttnUpBlock2D" if yes else "UpBlock2D" for yes in reversed(attends)),
-            layers_per_block=blocks,
-            attention_head_dim=None,
-            time_embedding_dim=embedding,
-            class_embed_type="identity",
-            downsample_type=resample,
-            upsample_type=resample,
-            dropout=dropout,
-            norm_num_groups=group_norm(gcd(*channels)).num_groups,
+        config = {
+            "sample_size": (spec.height, spec.width),
+            "in_channels": spec.channels,
+            "out_channels": outputs * spec.channels,
+            "block_out_channels": tuple(channels),
+            "down_block_types": tuple("AttnDownBlock2D" if yes else "DownBlock2D" for yes in attends),
+            "up_block_types": tuple("AttnUpBlock2D" if yes else "UpBlock2D" for yes in reversed(attends)),
+            "layers_per_block": blocks,
+            "attention_head_dim": None,
+            "time_embedding_dim": embedding,
+            "downsample_type": resample,
+            "upsample_type": resample,
+            "dropout": dropout,
+            "norm_num_groups": group_norm(gcd(*channels)).num_groups,
             # as the published weights of DDPM have it
-            norm_eps=1e-6,
-            downsample_padding=0,
-            flip_sin_to_cos=False,
-            freq_shift=1,
-        )
+            "norm_eps": 1e-6,
+            "downsample_padding": 0,
+            "flip_sin_to_cos": False,
+            "freq_shift": 1,
+        }
+        super().__init__(config, outputs=outputs)
         zero(self.unet.conv_out)
-
-    def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
-        # times in [0,1] are spread to 0..1000, the range the frequencies were made for
-        output: Tensor = self.unet(x, t * 1000.0, class_labels=embedding, return_dict=False)[0]
-        return output

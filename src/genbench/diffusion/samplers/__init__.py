@@ -2,6 +2,7 @@
 
 from genbench.diffusion.samplers.adaptive import Adaptive
 from genbench.diffusion.samplers.base import DiffusionSampler, FixedSteps
+from genbench.diffusion.samplers.consistency import Consistency
 from genbench.diffusion.samplers.ddim import DDIM
 from genbench.diffusion.samplers.ddpm import DDPM
 from genbench.diffusion.samplers.dpm_solver import DPMSolver2M, DPMSolver2MSDE, DPMSolver3M
@@ -14,6 +15,7 @@ __all__ = [
     "DDPM",
     "RK4",
     "Adaptive",
+    "Consistency",
     "DPMSolver2M",
     "DPMSolver2MSDE",
     "DPMSolver3M",

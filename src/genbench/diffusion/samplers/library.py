@@ -99,7 +99,7 @@ class DiffusersSampler(FixedSteps):
             )
         ours = {
             "num_train_timesteps": schedule.steps,
-            "trained_betas": betas(schedule).tolist(),
+            "trained_betas": betas(schedule, schedule.steps).tolist(),
             "prediction_type": "epsilon",
             "timestep_spacing": "trailing",
             "clip_sample": False,
@@ -108,10 +108,9 @@ class DiffusersSampler(FixedSteps):
         return kind(**{key: value for key, value in ours.items() if key in accepted} | self.options)
 
 
-def betas(schedule: NoiseSchedule) -> Tensor:
-    """1 - alpha_t^2 / alpha_{t-1}^2 at the schedule's T times, float64."""
-    assert schedule.steps is not None
-    alpha, _ = schedule.alpha_sigma(torch.arange(schedule.steps + 1, dtype=torch.float64) / schedule.steps)
+def betas(schedule: NoiseSchedule, steps: int) -> Tensor:
+    """1 - alpha_t^2 / alpha_{t-1}^2 at the times i/steps, float64."""
+    alpha, _ = schedule.alpha_sigma(torch.arange(steps + 1, dtype=torch.float64) / steps)
     return 1.0 - (alpha[1:] / alpha[:-1]).square()
 
 
