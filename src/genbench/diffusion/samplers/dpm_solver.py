@@ -43,33 +43,23 @@ class DPMSolver2M(FixedSteps):
             if last is not None and h < math.inf and h_last < math.inf:
                 guess = x0 + 0.5 * h / h_last * (x0 - last)
 
-            x = after.sigma / now.sigma * x + after.alpha * (1.0 - e) * guess
+            x = self.advance(x, guess, now, after, e, noise)
             last, h_last = x0, h
         return x
 
+    def advance(self, x: Tensor, guess: Tensor, now: Point, after: Point, e: float, noise: Noise) -> Tensor:
+        """x at the next point, had D been the guess all the way."""
+        return after.sigma / now.sigma * x + after.alpha * (1.0 - e) * guess
+
 
 @dataclass(eq=False)
-class DPMSolver2MSDE(FixedSteps):
+class DPMSolver2MSDE(DPMSolver2M):
     """The same for the reverse-time SDE (Lu et al. 2022, SDE-DPM-Solver++(2M)); its order is that of the moments."""
 
-    order: ClassVar[int | None] = 2
-    steps: int = 20
-
-    def __call__(self, denoise: Denoiser, schedule: NoiseSchedule, x: Tensor, noise: Noise) -> Tensor:
-        last: Tensor | None = None
-        h_last = math.inf
-        for now, after in pairwise(self.path(schedule)):
-            x0, e = denoise(x, now.t), decay(now, after)
-            h = -math.log(e) if e > 0.0 else math.inf
-
-            guess = x0
-            if last is not None and h < math.inf and h_last < math.inf:
-                guess = x0 + 0.5 * h / h_last * (x0 - last)
-
-            x = after.sigma / now.sigma * e * x + after.alpha * (1.0 - e**2) * guess
-            if after.sigma > 0.0:
-                x = x + after.sigma * math.sqrt(1.0 - e**2) * noise.normal(*x.shape[1:])
-            last, h_last = x0, h
+    def advance(self, x: Tensor, guess: Tensor, now: Point, after: Point, e: float, noise: Noise) -> Tensor:
+        x = after.sigma / now.sigma * e * x + after.alpha * (1.0 - e**2) * guess
+        if after.sigma > 0.0:
+            x = x + after.sigma * math.sqrt(1.0 - e**2) * noise.normal(*x.shape[1:])
         return x
 
 
