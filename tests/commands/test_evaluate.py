@@ -266,7 +266,7 @@ def test_a_likelihood_of_another_kind_is_added_without_drawing_again(
         patch.setattr("genbench.evaluation.Judge.evaluate", lambda *_: pytest.fail("drawn again"))
         second = judged(tmp_path / "second.json", f"run={run.path}", "likelihood=vlb", "likelihood.draws=4")
         changed = {key for key in second if second[key] != first.get(key)}
-        assert changed == {"bits_per_dim", "bits_per_dim_error", "likelihood_by"}
+        assert changed == {"bits_per_dim", "bits_per_dim_error", "bits_by"}
         gap = abs(second["bits_per_dim"] - first["bits_per_dim"])
         assert gap < 6 * (first["bits_per_dim_error"] + second["bits_per_dim_error"])
         assert judged(tmp_path / "third.json", f"run={run.path}") == first

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_runs import Train, command
 
+from genbench.app import judging
 from genbench.app.judging import kept_draws
 from genbench.benchmark.leaderboard import read_leaderboard
 from genbench.core import ConfigError, DataError, RunError
@@ -33,14 +34,19 @@ def ddpm(finished: Train, tmp_path: Path) -> Run:
     return Run(shutil.copytree(finished("ddpm").path, tmp_path / "ddpm"))
 
 
-def test_another_sampler_is_another_protocol_and_stands_in_the_result(ddpm: Run) -> None:
+def test_another_sampler_is_another_protocol_and_stands_in_the_result(
+    ddpm: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command("evaluate", *QUICK, f"run={ddpm.path}", "sampler=ddim", "sampler.steps=2")
+    # the likelihood knows no sampler: what one judgement found serves the next
+    monkeypatch.setattr(judging, "bits_per_dim", lambda *_: pytest.fail("computed again"))
     command("evaluate", *QUICK, f"run={ddpm.path}", "sampler=ddim", "sampler.steps=3")
     two, three = sorted(results(ddpm), key=lambda result: result["nfe"])
     assert (two["sampler"]["steps"], three["sampler"]["steps"]) == (2, 3)
     # guidance evaluates the network twice a step
     assert three["nfe"] == pytest.approx(1.5 * two["nfe"])
     assert two["protocol"] != three["protocol"]
+    assert two["bits_per_dim"] == three["bits_per_dim"] is not None
     assert two["protocol_fields"]["sampler"] == two["sampler"]
 
 

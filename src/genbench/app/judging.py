@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,29 +97,41 @@ def judge_run(
     judge: Judge,
     draws: Path,
     likelihood: Mapping[str, Any] | None = None,
-    bits: Callable[[], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The result of a run under a judge's protocol, from its folder when it has been judged before.
 
     `draws` keeps what is drawn and extracted, so that an interrupted judgement goes on, and further judges of the
     same samples draw nothing. `likelihood` is what the model was given instead of its own: the result holds the last
-    one asked for, and samples judged before are not judged again for it. `bits` is `bits_per_dim` of this model, kept
-    by the caller where several judges look at one model.
+    one asked for, and samples judged before are not judged again for it, nor bits that another result of the run has.
     """
     path = run.result_path(judge.hash)
     kept = read_result(path) if path.is_file() else {}
-    asked = likelihood or resolve(run.config).get("likelihood")
+    bits_by = {
+        "likelihood": likelihood or resolve(run.config).get("likelihood"),
+        "weights": judge.protocol.weights,
+        "images": dataset.table("test").fingerprint(),
+    }
     if kept and judge.metrics.keys() <= set(kept.get("metrics", ())):
-        if kept.get("likelihood_by") == asked:
+        if kept.get("bits_by") == bits_by:
             return kept
         result = kept
     else:
         result = _judged(run, model, dataset, judge, draws, kept)
     if rank() == 0:
-        found = bits() if bits is not None else bits_per_dim(model, dataset, judge.progress)
-        result |= found | {"likelihood_by": asked}
+        found = _known_bits(run, bits_by) or bits_per_dim(model, dataset, judge.progress)
+        result |= found | {"bits_by": bits_by}
         write_json(path, result)
     return result
+
+
+def _known_bits(run: Run, bits_by: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The bits that another result of the run has by the same likelihood: they depend on no sampler or protocol."""
+    for path in sorted(run.path.glob("results/*.json")):
+        with suppress(RunError):
+            other = read_result(path)
+            if other.get("bits_by") == bits_by:
+                return {key: other[key] for key in ("bits_per_dim", "bits_per_dim_error", "likelihood")}
+    return None
 
 
 def _judged(

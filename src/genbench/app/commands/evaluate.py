@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from omegaconf import DictConfig
 
 from genbench.app.build import build, load_model, open_data, resolve
 from genbench.app.device import pick_device
-from genbench.app.judging import bits_per_dim, judge_run, kept_draws, make_judge, merged, read_result
+from genbench.app.judging import judge_run, kept_draws, make_judge, merged, read_result
 from genbench.app.paths import cache_dir
 from genbench.app.show import show, show_crosswalk
 from genbench.app.validate import validate_config
@@ -68,13 +67,12 @@ def _of_run(plain: dict[str, Any], several: bool, stack: ExitStack) -> Judged:
             f"{dataset.spec.shape} (channels, height, width): drop data, or name data of the run's shape"
         )
     draws = stack.enter_context(kept_draws(source))
-    bits = cache(lambda: bits_per_dim(model, dataset, progress=True))
 
     def judged(view: dict[str, Any]) -> tuple[dict[str, Any], Path]:
         judge = make_judge(
             dataset, view, view["batch_size"], device=device, sampler=view["sampler"], keep_images=several
         )
-        result = judge_run(source, model, dataset, judge, draws, view["likelihood"], bits)
+        result = judge_run(source, model, dataset, judge, draws, view["likelihood"])
         path = source.result_path(judge.hash)
         if view["out"] is not None:
             path = Path(view["out"])
