@@ -35,13 +35,15 @@ Weights = Literal["ema", "raw"] | float
 afterwards of this relative length."""
 
 # what may differ between two trainings that end in the same weights
-NOT_IDENTITY = ("name", "run_dir", "logger", "group", "tags", "protocol", "metric", "features")
+NOT_IDENTITY = ("name", "run_dir", "logger", "group", "tags", "protocol", "metric", "features", "likelihood")
 NOT_IDENTITY_OF_TRAINING = ("workers", "log_every", "checkpoint_every", "preview_every", "ema_snapshot_every")
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides the weights."""
     kept = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    if isinstance(config.get("model"), Mapping):
+        kept["model"] = {key: value for key, value in config["model"].items() if key != "likelihood"}
     training = config.get("training") or {}
     kept["training"] = {k: v for k, v in training.items() if k not in (*NOT_IDENTITY_OF_TRAINING, "select")}
     if training.get("select") is not None:

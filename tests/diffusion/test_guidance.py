@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from genbench.core import ConfigError
 from genbench.diffusion.clipping import dynamic, static
 from genbench.diffusion.guidance import Guidance
+from genbench.diffusion.samplers import DDIM, Heun
 
 
 class Recorder(nn.Module):
@@ -93,3 +94,11 @@ def test_clipping() -> None:
     torch.testing.assert_close(scaled[1], x[1])  # already in range
     limit = torch.quantile(x[0].abs(), 0.995)
     torch.testing.assert_close(scaled[0].flatten(), torch.tensor([-1.0, 0.5 / limit, 2.0 / limit, 0.1 / limit]))
+
+
+def test_knobs_that_would_change_nothing_are_refused() -> None:
+    for knobs in ({"guidance_rescale": 0.5}, {"guidance_interval": (0.2, 5.0)}):
+        with pytest.raises(ConfigError, match=r"change nothing at sampler\.guidance=1"):
+            DDIM(3, **knobs)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="expected s_min below s_max"):
+        Heun(3, s_churn=10.0, s_min=5.0, s_max=1.0)

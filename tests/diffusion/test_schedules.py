@@ -89,7 +89,7 @@ def test_linear_is_log_linear_between_grid_times() -> None:
 def test_cosine_closed_form() -> None:
     times = (0.0, 0.25, 0.5, 0.9)
     f = [math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2 for t in times]
-    assert at(Cosine(), *times)[0] == pytest.approx([math.sqrt(x / f[0]) for x in f], rel=1e-13)
+    assert at(Cosine(floor=0.0), *times)[0] == pytest.approx([math.sqrt(x / f[0]) for x in f], rel=1e-13)
     assert at(Cosine(floor=1e-5), 1.0)[0] == pytest.approx([math.sqrt(1e-5)], rel=1e-12)
 
 
@@ -97,7 +97,7 @@ def test_sigmoid_closed_form() -> None:
     low, high = 1 / (1 + math.exp(3)), 1 / (1 + math.exp(-3))
     for t in (0.1, 0.5, 0.8):
         value = (high - 1 / (1 + math.exp(3 - 6 * t))) / (high - low)
-        assert at(Sigmoid(), t)[0][0] ** 2 == pytest.approx(value, rel=1e-12)
+        assert at(Sigmoid(floor=0.0), t)[0][0] ** 2 == pytest.approx(value, rel=1e-12)
 
 
 def test_edm_and_flow_closed_forms() -> None:
@@ -150,3 +150,12 @@ def test_betas_that_leave_no_signal_are_refused() -> None:
         Betas([0.1, 1.0])
     with pytest.raises(ConfigError, match=r"scaled by 1000/0 leave \(0,1\)"):
         Linear(steps=0)
+
+
+@pytest.mark.parametrize("schedule", [Cosine(4000), Sigmoid(1000, start=0.0, end=3.0, tau=0.3), Sigmoid(4000)])
+def test_every_step_of_a_fine_schedule_adds_noise(schedule: NoiseSchedule) -> None:
+    # iDDPM trains cosine at T = 4000: a step without noise has the posterior variance 0, and its logarithm is lost
+    assert schedule.steps is not None
+    grid = torch.arange(1, schedule.steps + 1, dtype=torch.float64) / schedule.steps
+    assert bool((schedule.level(grid).diff() > 0.0).all())
+    torch.testing.assert_close(schedule.time_of(schedule.level(grid)), grid, rtol=0.0, atol=1e-6)

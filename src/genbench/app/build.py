@@ -105,6 +105,9 @@ def put_together_once(run: Run, length: float) -> None:
         write_atomically(path, save({**load_file(run.weights_of("raw")), **averaged}))
 
 
+UNGUIDED = {"guidance": 1.0, "guidance_rescale": 0.0, "guidance_interval": None, "guidance_run": None}
+
+
 def attach_guide(model: GenerativeModel, config: Mapping[str, Any]) -> None:
     """Gives a diffusion model the worse run that its sampler names, if it names one.
 
@@ -117,7 +120,7 @@ def attach_guide(model: GenerativeModel, config: Mapping[str, Any]) -> None:
         return
     try:
         source = Run.open(path)
-        worse = load_model(source, {**node, "guidance": 1.0, "guidance_run": None})
+        worse = load_model(source, node | UNGUIDED)
     except GenbenchError as error:
         raise ConfigError(f"sampler.guidance_run={path} cannot be used: {error}") from error
     theirs = resolve(source.config)["model"]

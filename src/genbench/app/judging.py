@@ -64,7 +64,9 @@ def make_judge(
     if any(metric.needs_splits for metric in metrics.values()):
         names: tuple[Split, Split] = ("train", "test")
         splits = {name: reference if name == rules.reference and not imported else read(name) for name in names}
-    return Judge(dataset.spec, rules, extractor, metrics, reference, splits, sampler, keep_images, batch, progress)
+    return Judge(
+        dataset.spec, rules, extractor, metrics, reference, splits, with_guide(sampler), keep_images, batch, progress
+    )
 
 
 @contextmanager
@@ -88,6 +90,14 @@ def kept_draws(run: Run) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         lock.release()
+
+
+def with_guide(sampler: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """A sampler's config that says which weights it is guided by, wherever they lie."""
+    if not sampler or not sampler.get("guidance_run"):
+        return sampler
+    worse = Run.open(Path(sampler["guidance_run"]))
+    return {**sampler, "guidance_run": worse.path.name, "guidance_sha256": sha256_of(worse.weights_of("ema"))}
 
 
 def judge_run(
@@ -141,7 +151,7 @@ def _judged(
     path = run.result_path(judge.hash)
     # the first draw of a process pays for what later ones find ready: it is made off the clock
     ModelSource(model, "warm-up").draw(0, range(min(judge.batch, judge.protocol.samples)))
-    rounding, sampler = judge.protocol.rounding, judge.sampler or resolve(run.config)["sampler"]
+    rounding, sampler = judge.protocol.rounding, judge.sampler or with_guide(resolve(run.config)["sampler"])
     source = ModelSource(model, run.path.name, rounding=rounding)
     drawn_by = {"weights": sha256_of(run.weights_of(judge.protocol.weights)), "sampler": sampler, "rounding": rounding}
     store = ChunkStore(draws, drawn_by)

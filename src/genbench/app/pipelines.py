@@ -81,6 +81,11 @@ def _exportable(model: GenerativeModel) -> tuple[Diffusion, DDIM | DDPM, str]:
     if not names:
         raise ConfigError(f"{what}, which predicts noise, image or v: train with objective=epsilon, x0 or v")
     sampler = model.sampler
+    if sampler.guidance != 1.0:
+        raise ConfigError(
+            f"sampler.guidance={sampler.guidance:g} would be lost in a pipeline: give sampler.guidance=1 "
+            "sampler.guidance_run=null"
+        )
     if not isinstance(sampler, DDIM | DDPM) or sampler.grid != "uniform" or sampler.clip == "dynamic":
         raise ConfigError(
             "diffusers' unconditional pipelines draw by DDIM or DDPM, at even times, clipped to [-1,1] or not at all: "
@@ -123,6 +128,7 @@ class Pipeline:
         self._expect(self.settings, "prediction_type", *PREDICTIONS, default="epsilon")
         self._expect(self.settings, "thresholding", False, default=False)
         self._expect(self.settings, "clip_sample_range", 1.0, default=1.0)
+        self._expect(self.settings, "set_alpha_to_one", True, default=True)
         self._expect(self.settings, "rescale_betas_zero_snr", False, default=False)
         self._expect(self.settings, "variance_type", "fixed_small", "fixed_large", default="fixed_small")
         self.weights = unet / WEIGHTS

@@ -46,6 +46,18 @@ def default_folder(config: Mapping[str, Any]) -> Path:
     return Path("runs") / data / f"{config['name']}-s{config['seed']}-{recipe_hash(config)}"
 
 
+def open_experiment(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
+    """The dataset of a training's config, and the config with all that is only known on opening it filled in.
+
+    Raises:
+        ConfigError: values of the wrong type, choices that do not go together, a first stage that does not fit.
+        DataError: data that cannot be read or differ from what the config says.
+    """
+    settle_start(config)
+    dataset, _ = open_data(config)
+    return dataset, settle_first_stage(config, dataset)
+
+
 def train(config: DictConfig, judge: Judge | None = None) -> Run:
     """Trains what the config describes, resumes it when it was interrupted, or finds it finished.
 
@@ -55,9 +67,7 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
         GenbenchError: a config, data or run folder that cannot be used; nothing finished is touched.
         KeyboardInterrupt: the user stopped it; the run folder can be resumed.
     """
-    settle_start(config)
-    dataset, _ = open_data(config)
-    plain = settle_first_stage(config, dataset)
+    dataset, plain = open_experiment(config)
     folder = Path(plain["run_dir"] or default_folder(plain))
     pl.seed_everything(plain["seed"], workers=True, verbose=False)
     # built before the folder is made, so that a model that cannot be built leaves none behind

@@ -39,7 +39,7 @@ class ConsistencyTuning(Diffusion):
         conditional: bool = True,
         label_dropout: float = 0.1,
         q: float = 2.0,
-        stages: int = 8,
+        stages: int = 4,
         k: float = 8.0,
         b: float = 1.0,
         huber: float = 5.4e-4,

@@ -130,7 +130,7 @@ class Diffusion(GenerativeModel):
         t = self.times(noise, self.schedule)
         eps = noise.normal(*x0.shape[1:])
         if self.coupling is not None:
-            eps = self.coupling(x0, eps, batch.label)
+            eps = self.coupling(x0, eps, batch.label if self.conditional else None)
         label = self.label.drop(batch.label, noise, self.label_dropout)
 
         alpha, sigma = self.schedule.alpha_sigma(t.double())

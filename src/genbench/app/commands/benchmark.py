@@ -18,7 +18,7 @@ from genbench.app.device import pick_device
 from genbench.app.judging import judge_run, kept_draws, make_judge, read_result
 from genbench.app.reporting import report
 from genbench.app.sampling import draw, save, write_sheet
-from genbench.app.training import train
+from genbench.app.training import open_experiment, train
 from genbench.app.validate import validate_config
 from genbench.benchmark.matrix import Cell, cells, written
 from genbench.core import ConfigError, GenbenchError, RunError
@@ -68,7 +68,7 @@ def _check(todo: Sequence[Cell], configs: Sequence[DictConfig]) -> None:
     yardstick: dict[str, Any] = {}
     for cell, config in zip(todo, configs, strict=True):
         try:
-            _, plain = open_data(config)
+            _, plain = open_experiment(config)
             build(plain["model"])
             build(plain["lr_scheduler"])
             # whether training mirrors the images changes nothing they are compared with

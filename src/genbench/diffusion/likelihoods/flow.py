@@ -30,8 +30,8 @@ class ProbabilityFlow(DiffusionLikelihood):
     kind: ClassVar[str] = "ode-dequantised"
     clip: ClassVar[Clip] = "none"  # a density needs a field that is smooth
     probes: int | None = 1
-    rtol: float = 1e-3
-    atol: float = 1e-3
+    rtol: float = 1e-4
+    atol: float = 1e-4
 
     def __post_init__(self) -> None:
         if self.probes is not None and self.probes < 1:

@@ -41,6 +41,8 @@ class VariationalBound(DiffusionLikelihood):
 
     def fit(self, schedule: NoiseSchedule) -> None:
         steps = self._steps(schedule)
+        if steps < 2:
+            raise ConfigError(f"likelihood=vlb needs two steps, the schedule has {steps}: use likelihood=none")
         if schedule.steps is not None and schedule.steps % steps:
             raise ConfigError(
                 f"likelihood.steps={steps} would ask the model about times it was not trained at: expected a divisor "

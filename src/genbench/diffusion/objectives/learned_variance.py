@@ -25,5 +25,8 @@ class LearnedVariance(Objective):
     def target(self, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         return self.mean.target(x0, eps, alpha, sigma)
 
+    def input_scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        return self.mean.input_scale(alpha, sigma)
+
     def skip_gain(self, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         return self.mean.skip_gain(alpha, sigma)

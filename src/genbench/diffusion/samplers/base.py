@@ -40,6 +40,11 @@ class DiffusionSampler(ABC):
         )
         if self.guidance_run is not None and self.guidance == 1.0:
             raise ConfigError("sampler.guidance_run guides nothing at sampler.guidance=1: set sampler.guidance=2, say")
+        if self.guidance == 1.0 and (self.guidance_rescale > 0.0 or interval is not None):
+            raise ConfigError(
+                "sampler.guidance_rescale and guidance_interval change nothing at sampler.guidance=1: leave them out, "
+                "or set sampler.guidance=2, say"
+            )
         self.check()
 
     @abstractmethod

@@ -9,11 +9,14 @@ from torch import Tensor
 
 from genbench.core import ConfigError
 from genbench.diffusion.schedules import NoiseSchedule
+from genbench.diffusion.schedules.base import VarianceExploding
 
 Grid = Literal["uniform", "karras", "log_snr"]
 
 LOWEST, HIGHEST = 0.002, 80.0
-"""Noise levels between which images are made; beyond them is nothing to see (Karras et al. 2022, table 1)."""
+"""Noise levels between which images are made; beyond them is nothing to see (Karras et al. 2022, table 1).
+
+A shift moves them, and a variance-exploding schedule brings its own."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,17 @@ def path(schedule: NoiseSchedule, steps: int, grid: Grid) -> list[Point]:
 
 def lowest_level(schedule: NoiseSchedule) -> Tensor:
     """The noise level below which nothing is evaluated, float64."""
-    return schedule.level(schedule.first_time()).clamp(min=LOWEST)
+    level = schedule.level(schedule.first_time())
+    return level if isinstance(schedule, VarianceExploding) else level.clamp(min=LOWEST * schedule.shift)
 
 
 def _between(
     schedule: NoiseSchedule, steps: int, warp: Callable[[Tensor], Tensor], unwarp: Callable[[Tensor], Tensor]
 ) -> Tensor:
     """Times whose levels are even under a warp; the first is t = 1, however noisy that is."""
-    top = schedule.level(torch.ones((), dtype=torch.float64)).clamp(max=HIGHEST)
+    top = schedule.level(torch.ones((), dtype=torch.float64))
+    if not isinstance(schedule, VarianceExploding):
+        top = top.clamp(max=HIGHEST * schedule.shift)
     share = torch.linspace(0, 1, steps, dtype=torch.float64)
     times = schedule.time_of(unwarp(torch.lerp(warp(top), warp(lowest_level(schedule)), share)))
     times[0] = 1.0

@@ -36,6 +36,8 @@ class Heun(FixedSteps):
             raise ConfigError(
                 f"sampler.s_churn={self.s_churn}, s_noise={self.s_noise}: expected 0 or more, and a positive factor"
             )
+        if self.s_max is not None and not self.s_min < self.s_max:
+            raise ConfigError(f"sampler.s_min={self.s_min}, s_max={self.s_max}: expected s_min below s_max, or null")
 
     def __call__(self, denoise: Denoiser, schedule: NoiseSchedule, x: Tensor, noise: Noise) -> Tensor:
         slope, noisiest = velocity(denoise, schedule), schedule.level(torch.ones((), dtype=torch.float64))

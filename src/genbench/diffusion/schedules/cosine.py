@@ -20,9 +20,11 @@ class Cosine(VariancePreserving):
 
     def unshifted_level(self, t: Tensor) -> Tensor:
         squared = torch.cos((t + self.offset) / (1.0 + self.offset) * (math.pi / 2)).square()
-        alpha_bar = (squared / self.start).clamp(self.floor, 1.0)
+        # a floor that is mixed in keeps the level rising up to t = 1, where a clamped one would stand still
+        alpha_bar = self.floor + (1.0 - self.floor) * (squared / self.start).clamp(0.0, 1.0)
         return ((1.0 - alpha_bar) / alpha_bar).sqrt()
 
     def unshifted_time(self, level: Tensor) -> Tensor:
-        cosine = (self.start / (1.0 + level.square())).sqrt()
+        alpha_bar = ((1.0 + level.square()).reciprocal() - self.floor) / (1.0 - self.floor)
+        cosine = (self.start * alpha_bar.clamp(min=0.0)).sqrt()
         return cosine.acos() * (2 / math.pi) * (1.0 + self.offset) - self.offset

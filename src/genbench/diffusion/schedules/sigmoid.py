@@ -33,9 +33,10 @@ class Sigmoid(VariancePreserving):
 
     def unshifted_level(self, t: Tensor) -> Tensor:
         value = ((t * (self.end - self.start) + self.start) / self.tau).sigmoid()
-        alpha_bar = ((self.high - value) / (self.high - self.low)).clamp(self.floor, 1.0)
+        alpha_bar = self.floor + (1.0 - self.floor) * ((self.high - value) / (self.high - self.low)).clamp(0.0, 1.0)
         return ((1.0 - alpha_bar) / alpha_bar).sqrt()
 
     def unshifted_time(self, level: Tensor) -> Tensor:
-        value = self.high - (self.high - self.low) / (1.0 + level.square())
+        alpha_bar = ((1.0 + level.square()).reciprocal() - self.floor) / (1.0 - self.floor)
+        value = self.high - (self.high - self.low) * alpha_bar
         return (self.tau * value.logit() - self.start) / (self.end - self.start)
