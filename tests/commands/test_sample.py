@@ -137,7 +137,7 @@ def test_out_names_both_files(given: str, written: str, run_of, tmp_path: Path) 
         ("vae", ["labels=[-1]"], r"labels = \[-1\]|labels.0 = -1"),
         ("vae", ["labels=[]"], r"labels=\[\] names no class"),
         ("vae", ["sampler=ddim"], "model=vae has no use for sampler=ddim: drop it"),
-        ("ddpm", ["sampler=tokens"], "model=ddpm cannot use sampler=tokens: choose sampler=adaptive, ddim"),
+        ("ddpm", ["sampler=tokens"], "model=ddpm cannot use sampler=tokens: choose sampler=adaptive, consistency, ddim"),
         ("ddpm", ["sampler=ddim", "sampler.steps=0"], "sampler.steps is 0; expected at least 1"),
         ("vae", ["n=0"], "n = 0: expected greater than or equal to 1"),
         ("vae", ["batch_size=0"], "batch_size = 0"),
