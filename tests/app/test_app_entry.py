@@ -114,7 +114,7 @@ def test_mistyped_overrides_are_explained(monkeypatch, command, capsys, argument
     ("argument", "message"),
     [
         ("scheduler=null", "scheduler=null names no choice: leave it out, or choose one of cosine, edm, flow"),
-        ("model=vea", "no model 'vea': choose one of dcgan, ddpm, pixel_gpt, vae; did you mean vae?"),
+        ("model=vea", "no model 'vea': choose one of dcgan, ddpm, ect, pixel_gpt, vae; did you mean vae?"),
         ("+metric=[fd, knd]", "no metric 'knd': choose one of accuracy, cas"),
     ],
 )

@@ -104,7 +104,7 @@ def test_another_sampler_changes_the_name_the_images_and_their_cost(run_of, tmp_
         assert source.cost is not None
         cost[which] = source.cost.nfe
     assert images["own"][0] == "n6_seed0.npz"
-    assert images["ddim"][0] == "n6_seed0_ddim_steps5_eta0.0_guidance1.0.npz"
+    assert images["ddim"][0] == "n6_seed0_ddim_steps5.npz"
     assert images["guided"][0] == "n6_seed0_ddpm_steps7_guidance8.5.npz"
     assert len({archive for archive, _ in images.values()}) == len({pixels for _, pixels in images.values()}) == 4
     assert cost == {"own": 4, "ddim": 5, "ddpm": 7, "guided": 14}
@@ -115,7 +115,10 @@ def test_a_file_name_says_what_was_asked_for() -> None:
         return name(resolve(compose("sample", ["run=x", *overrides])))
 
     assert named("n=5", "seed=2", "labels=[3,7]") == "n5_seed2_labels3-7"
-    assert named("sampler=tokens", "sampler.temperature=0.5") == "n64_seed0_tokensampler_temperature0.5_cacheTrue"
+    assert named("sampler=tokens", "sampler.temperature=0.5") == "n64_seed0_tokensampler_temperature0.5"
+    guided = named("sampler=ddim", "sampler.guidance=2", "sampler.guidance_run=runs/worse/one")
+    assert guided.startswith("n64_seed0_ddim_guidance2_guidance_run")
+    assert "/" not in guided
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,11 @@ def test_out_names_both_files(given: str, written: str, run_of, tmp_path: Path) 
         ("vae", ["labels=[-1]"], r"labels = \[-1\]|labels.0 = -1"),
         ("vae", ["labels=[]"], r"labels=\[\] names no class"),
         ("vae", ["sampler=ddim"], "model=vae has no use for sampler=ddim: drop it"),
-        ("ddpm", ["sampler=tokens"], "model=ddpm cannot use sampler=tokens: choose sampler=adaptive, consistency, ddim"),
+        (
+            "ddpm",
+            ["sampler=tokens"],
+            "model=ddpm cannot use sampler=tokens: choose sampler=adaptive, consistency",
+        ),
         ("ddpm", ["sampler=ddim", "sampler.steps=0"], "sampler.steps is 0; expected at least 1"),
         ("vae", ["n=0"], "n = 0: expected greater than or equal to 1"),
         ("vae", ["batch_size=0"], "batch_size = 0"),

@@ -61,7 +61,7 @@ class ChunkStore:
             if header.get("sha256") != _sealed(header["key"], header["cost"], tensors):
                 raise ValueError("its content does not have its sha256")
             cost = json.loads(header["cost"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             warnings.warn(f"{path} cannot be used ({error}): it is made again", stacklevel=2)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from omegaconf import DictConfig
 from genbench.app.build import load_model, resolve
 from genbench.app.device import pick_device
 from genbench.app.sampling import draw, save, write_sheet
+from genbench.app.signatures import locate
 from genbench.app.validate import validate_config
 from genbench.run import Run
 
@@ -36,6 +40,19 @@ def name(config: dict[str, Any]) -> str:
     if config["weights"] != "ema":
         parts.append(f"weights{config['weights']}")
     if config["sampler"] is not None:
-        target = config["sampler"]["_target_"].rsplit(".", 1)[-1].lower()
-        parts += [target, *(f"{key}{value}" for key, value in config["sampler"].items() if key != "_target_")]
+        parts += _sampler(config["sampler"])
     return "_".join(parts)
+
+
+def _sampler(node: dict[str, Any]) -> list[str]:
+    """The sampler's class, and what is not as its constructor has it."""
+    target = node["_target_"]
+    usual = inspect.signature(locate(target)).parameters
+    own = {key: value for key, value in node.items() if key != "_target_" and usual[key].default != value}
+    return [target.rsplit(".", 1)[-1].lower(), *(f"{key}{_short(value)}" for key, value in own.items())]
+
+
+def _short(value: Any) -> str:
+    """A value as part of a file's name; paths and the like by their sha256."""
+    text = str(value)
+    return text if re.fullmatch(r"[\w.-]+", text) else hashlib.sha256(text.encode()).hexdigest()[:8]
