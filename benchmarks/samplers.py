@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 
 from genbench.app.commands import benchmark, evaluate
 from genbench.app.compose import compose
+from genbench.benchmark.columns import plus_minus
 
 SAMPLERS: dict[str, tuple[int, ...]] = {
     "ddpm": (20, 50),
@@ -77,14 +78,14 @@ def picture(points: list[Point], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def means(points: list[Point], objective: str, sampler: str, steps: int) -> tuple[float, float, float, float]:
-    """Evaluations, distance, its deviation over training seeds, and seconds per 1000 images."""
+def means(points: list[Point], objective: str, sampler: str, steps: int) -> tuple[float, float, float | None, float]:
+    """Evaluations, distance, its deviation over training seeds if several, and seconds per 1000 images."""
     found = [p for p in points if (p.objective, p.sampler, p.steps) == (objective, sampler, steps)]
     distances = [p.fd for p in found]
     return (
         statistics.fmean(p.nfe for p in found),
         statistics.fmean(distances),
-        statistics.stdev(distances) if len(distances) > 1 else 0.0,
+        statistics.stdev(distances) if len(distances) > 1 else None,
         statistics.fmean(p.seconds_per_1k for p in found),
     )
 
@@ -100,7 +101,7 @@ def table(points: list[Point]) -> str:
         for steps in many:
             rows = [means(points, objective, sampler, steps) for objective in objectives]
             seconds = statistics.fmean(row[3] for row in rows)
-            cells = " | ".join(f"{fd:.2f} ± {deviation:.2f}" for _, fd, deviation, _ in rows)
+            cells = " | ".join(plus_minus(fd, deviation) for _, fd, deviation, _ in rows)
             lines.append(f"| `{sampler}` | {steps} | {rows[0][0]:.0f} | {seconds:.2f} | {cells} |")
     return "\n".join(lines)
 
