@@ -23,8 +23,9 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
+# a process per core, each on one thread: the small operations of the tests gain nothing from more
 pytest: $(INSTALLED)
-	$(BIN)/pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal $(ARGS)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -17,6 +17,11 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ["GENBENCH_CACHE"] = before
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: 0 if item.get_closest_marker("bench") else 1 if item.get_closest_marker("slow") else 2)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real images beside the repository, where there are any."""
