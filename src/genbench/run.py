@@ -10,7 +10,7 @@ raw.safetensors      the last weights without averaging, where they differ
 ema/                 with training.ema_snapshot_every, averages to put others together from, and those put together
 training.json        images, seconds, parameters, selection: written last, so its presence means "finished"
 samples/             sheets drawn while training, and what `sample` writes
-results/HASH.json    judgements, one file per protocol
+results/HASH.json    judgements, one file per protocol; HASH.NAME.json of samples drawn in a benchmark's other way NAME
 """
 
 from __future__ import annotations
@@ -221,9 +221,18 @@ class Run:
         for needless in (self.checkpoint, self.best):
             needless.unlink(missing_ok=True)
 
-    def result_path(self, protocol: str) -> Path:
-        """Where the judgement under a protocol hash is kept."""
-        return self.path / "results" / f"{protocol}.json"
+    def result_path(self, protocol: str, variation: str | None = None) -> Path:
+        """Where a judgement is kept: by its protocol's hash, and how the samples were drawn if not as usual."""
+        return self.path / "results" / f"{protocol}{suffix(variation)}.json"
+
+    def sheet(self, variation: str | None = None) -> Path:
+        """Where the samples that a report shows are kept."""
+        return self.samples / f"final{suffix(variation)}.npz"
+
+
+def suffix(variation: str | None) -> str:
+    """What tells the files of another way to draw from those of the run's own."""
+    return "" if variation is None else f".{variation}"
 
 
 def _differences(a: Any, b: Any, path: str = "") -> Any:

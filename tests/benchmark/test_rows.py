@@ -14,7 +14,7 @@ from genbench.core import RunError
 DOCUMENTED = (
     "family model data seeds images features fd fd_std is is_std spread accuracy bits_per_dim likelihood params "
     "train_seconds images_per_second sample_seconds_per_1k nfe samples protocol protocol_fields run runs status error "
-    "scores flags sampler weights checkpoints_tried recipe source"
+    "scores flags sampler variation weights checkpoints_tried recipe source"
 )
 
 

@@ -19,10 +19,9 @@ from genbench.benchmark.tables import ranked
 from genbench.core import RunError
 from genbench.data.dataset import ImageDataset
 from genbench.data.npz import read_npz
-from genbench.run import Run, recipe_hash
+from genbench.run import Run, recipe_hash, suffix
 from genbench.training.jsonl import read_log
 
-SHEET = "final.npz"
 FAILURE = "failed.json"
 CONTROLS = "controls"
 REAL = "real.npz"
@@ -70,9 +69,15 @@ def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:
                 "images_per_second": summary["images_per_second"],
                 "checkpoints_tried": (summary.get("selected") or {}).get("tried"),
             }
-        judged = [{**cell, **outcome} for outcome in _judgements(run)]
+        judged = [_drawn_otherwise({**cell, **outcome}) for outcome in _judgements(run)]
         found += judged or [{**cell, **_why_not(run)}]
     return found
+
+
+def _drawn_otherwise(cell: dict[str, Any]) -> dict[str, Any]:
+    """The cell, with a benchmark's other way to draw from its run in the name."""
+    variation = (cell["result"] or {}).get("variation")
+    return cell if variation is None else {**cell, "model": f"{cell['model']} {variation}", "variation": variation}
 
 
 def _judgements(run: Run) -> list[dict[str, Any]]:
@@ -145,9 +150,9 @@ def pages(rows: Sequence[Row]) -> list[ModelPage]:
         if is_control(row) or row["run"] is None:
             continue
         run = Run.open(row["run"])
-        sheet = run.samples / SHEET
+        sheet = run.sheet(row["variation"])
         images, labels = _load(sheet) if sheet.is_file() else NOTHING
-        beside = run.path / "results" / f"{row['protocol']}{NEIGHBOURS}"
+        beside = run.path / "results" / f"{row['protocol']}{suffix(row['variation'])}{NEIGHBOURS}"
         shown.append(
             ModelPage(row, images, labels, read_log(run.log), beside.read_bytes() if beside.is_file() else None)
         )

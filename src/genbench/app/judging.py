@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
@@ -29,6 +29,13 @@ from genbench.evaluation.store import ChunkStore
 from genbench.features.files import sha256_of
 from genbench.metrics import Metric
 from genbench.run import Run
+
+
+class Variation(NamedTuple):
+    """Another way to draw from a trained run: its name in a benchmark, and the sampler's config."""
+
+    name: str
+    sampler: Mapping[str, Any]
 
 
 def make_judge(
@@ -107,14 +114,16 @@ def judge_run(
     judge: Judge,
     draws: Path,
     likelihood: Mapping[str, Any] | None = None,
+    variation: Variation | None = None,
 ) -> dict[str, Any]:
     """The result of a run under a judge's protocol, from its folder when it has been judged before.
 
     `draws` keeps what is drawn and extracted, so that an interrupted judgement goes on, and further judges of the
     same samples draw nothing. `likelihood` is what the model was given instead of its own: the result holds the last
     one asked for, and samples judged before are not judged again for it, nor bits that another result of the run has.
+    `variation` is what a benchmark gave the model to draw with beside its own sampler; it has a result of its own.
     """
-    path = run.result_path(judge.hash)
+    path = run.result_path(judge.hash, variation and variation.name)
     kept = read_result(path) if path.is_file() else {}
     bits_by = {
         "likelihood": likelihood or resolve(run.config).get("likelihood"),
@@ -126,7 +135,7 @@ def judge_run(
             return kept
         result = kept
     else:
-        result = _judged(run, model, dataset, judge, draws, kept)
+        result = _judged(run, model, dataset, judge, draws, kept, variation)
     if rank() == 0:
         found = _known_bits(run, bits_by) or bits_per_dim(model, dataset, judge.progress)
         result |= found | {"bits_by": bits_by}
@@ -145,19 +154,27 @@ def _known_bits(run: Run, bits_by: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _judged(
-    run: Run, model: GenerativeModel, dataset: ImageDataset, judge: Judge, draws: Path, kept: Mapping[str, Any]
+    run: Run,
+    model: GenerativeModel,
+    dataset: ImageDataset,
+    judge: Judge,
+    draws: Path,
+    kept: Mapping[str, Any],
+    variation: Variation | None,
 ) -> dict[str, Any]:
     """What the judge says of the run's samples, added to what is kept."""
-    path = run.result_path(judge.hash)
+    path = run.result_path(judge.hash, variation and variation.name)
+    own = resolve(run.config)["sampler"] if variation is None else variation.sampler
     # the first draw of a process pays for what later ones find ready: it is made off the clock
     ModelSource(model, "warm-up").draw(0, range(min(judge.batch, judge.protocol.samples)))
-    rounding, sampler = judge.protocol.rounding, judge.sampler or with_guide(resolve(run.config)["sampler"])
+    rounding, sampler = judge.protocol.rounding, judge.sampler or with_guide(own)
     source = ModelSource(model, run.path.name, rounding=rounding)
     drawn_by = {"weights": sha256_of(run.weights_of(judge.protocol.weights)), "sampler": sampler, "rounding": rounding}
     store = ChunkStore(draws, drawn_by)
     result = merged(kept, {**judge.evaluate(source, store), "metrics": sorted(judge.metrics)})
     samples, train = judge.table(source, 0, store), judge.split("train")
     result["sampler"], result["weights"], result["data"] = sampler, judge.protocol.weights, dataset.name
+    result["variation"] = variation and variation.name
     if rank() == 0 and train is not None:
         write_neighbours(path.with_suffix(".neighbours.png"), samples, source, train, dataset.table("train"))
     return result

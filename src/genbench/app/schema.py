@@ -6,7 +6,7 @@ plain values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -147,6 +147,7 @@ class Benchmark(Section):
     seeds: list[Seed]
     cell: dict[str, Any]
     models: dict[str, dict[str, Any]]
+    samplers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass

@@ -52,6 +52,7 @@ Row = TypedDict(
         "scores": dict[str, ScoreSummary],
         "flags": list[str],
         "sampler": dict[str, Any] | None,
+        "variation": str | None,
         "weights": str | None,
         "checkpoints_tried": int | None,
         "recipe": str | None,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import torch
 from omegaconf import DictConfig
 
 from genbench.app.build import build, load_model, open_data, resolve
-from genbench.app.collect import CONTROLS, FAILURE, REAL, SHEET, choose_real
+from genbench.app.collect import CONTROLS, FAILURE, REAL, choose_real
 from genbench.app.compose import compose
 from genbench.app.device import pick_device
-from genbench.app.judging import judge_run, kept_draws, make_judge, read_result
+from genbench.app.judging import Variation, judge_run, kept_draws, make_judge, read_result
 from genbench.app.reporting import report
 from genbench.app.sampling import draw, save, write_sheet
 from genbench.app.training import open_experiment, train
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 SHOWN = 100
 """Images per model in the report."""
+Ways = Mapping[str, Mapping[str, Any]]
+"""By name, settings of the sampler with which every trained model is drawn from once more, for a row of its own."""
 JUDGED_BY = ("data", "features", "protocol", "metric")
 """What all cells must share, so that one judge can compare them."""
 
@@ -50,12 +53,15 @@ def run(config: DictConfig) -> None:
     shared = {"group": benchmark["name"], **benchmark["cell"]}
     todo = cells(benchmark["models"], benchmark["seeds"], shared, plain["cell"], folder / "cells")
     configs = [compose("train", [*cell.overrides, f"run_dir={written(str(cell.folder))}"]) for cell in todo]
-    _check(todo, configs)
+    ways = benchmark.get("samplers") or {}
+    _check(todo, configs, ways)
     dataset, first = open_data(configs[0])
     device = pick_device("cpu" if first["trainer"]["accelerator"] == "cpu" else "auto")
     judge = make_judge(dataset, first, device=device)
     _controls(folder, dataset, judge)
-    failed = [cell for cell, each in zip(todo, configs, strict=True) if not _done(cell, each, dataset, judge, device)]
+    failed = [
+        cell for cell, each in zip(todo, configs, strict=True) if not _done(cell, each, dataset, judge, device, ways)
+    ]
     seeds = ", ".join(map(str, benchmark["seeds"]))
     report([folder], folder, f"{benchmark['name']}: {len(benchmark['models'])} models, training seeds {seeds}")
     if failed:
@@ -63,13 +69,15 @@ def run(config: DictConfig) -> None:
         raise RunError(f"{len(failed)} of {len(todo)} cells failed ({names}): mend the cause and run the command again")
 
 
-def _check(todo: Sequence[Cell], configs: Sequence[DictConfig]) -> None:
+def _check(todo: Sequence[Cell], configs: Sequence[DictConfig], ways: Ways) -> None:
     """Finds the mistakes of every cell before the first is trained, each told with its cell."""
     yardstick: dict[str, Any] = {}
     for cell, config in zip(todo, configs, strict=True):
         try:
             _, plain = open_experiment(config)
             build(plain["model"])
+            for variation in _variations(plain, ways):
+                build(plain["model"] | {"sampler": variation.sampler})
             build(plain["lr_scheduler"])
             # whether training mirrors the images changes nothing they are compared with
             judged = plain | {"data": {key: value for key, value in plain["data"].items() if key != "flip"}}
@@ -101,21 +109,42 @@ def _controls(folder: Path, dataset: ImageDataset, judge: Judge) -> None:
         save(folder / REAL, images.image, images.label)
 
 
-def _done(cell: Cell, config: DictConfig, dataset: ImageDataset, judge: Judge, device: torch.device) -> bool:
+def _variations(config: Mapping[str, Any], ways: Ways) -> list[Variation]:
+    """The further ways to draw from a model: its own sampler with some of its settings replaced."""
+    own = config["model"].get("sampler")
+    if ways and own is None:
+        raise ConfigError(
+            "benchmark.samplers changes how a model draws, and this one has no sampler: leave it out, or the model"
+        )
+    if wrong := [name for name in ways if not re.fullmatch(r"[\w-]+", name)]:
+        raise ConfigError(f"benchmark.samplers: {wrong[0]!r} names files: use letters, digits, - and _ only")
+    return [Variation(name, {**own, **settings}) for name, settings in ways.items()]
+
+
+def _done(
+    cell: Cell, config: DictConfig, dataset: ImageDataset, judge: Judge, device: torch.device, ways: Ways
+) -> bool:
     """Trains and judges a cell; a failure is written down and does not stop the others."""
     failure = cell.folder / FAILURE
 
     def judge_finished(run: Run) -> dict[str, Any]:
-        model = load_model(run, weights=judge.protocol.weights).to(device)
         with kept_draws(run) as draws:
-            result = judge_run(run, model, dataset, judge, draws)
-        if not (run.samples / SHEET).is_file():
-            images, label = draw(model, SHOWN)
-            save(run.samples / SHEET, images, label)
-            write_sheet((run.samples / SHEET).with_suffix(".png"), images)
+            for variation in _variations(resolve(run.config), ways):
+                judge_drawn(run, draws, variation)
+            result = judge_drawn(run, draws, None)
         scores = ("bits_per_dim", *result["repeats"][0])
         numbers = {f"final/{key}": result[key] for key in scores if key != "seed"}
         return numbers | {"final/protocol": judge.hash}
+
+    def judge_drawn(run: Run, draws: Path, variation: Variation | None) -> dict[str, Any]:
+        model = load_model(run, variation and dict(variation.sampler), judge.protocol.weights).to(device)
+        result = judge_run(run, model, dataset, judge, draws, variation=variation)
+        sheet = run.sheet(variation and variation.name)
+        if not sheet.is_file():
+            images, label = draw(model, SHOWN)
+            save(sheet, images, label)
+            write_sheet(sheet.with_suffix(".png"), images)
+        return result
 
     try:
         train(config, judge_finished)
