@@ -23,11 +23,13 @@ from genbench.core.files import write_json
 from genbench.core.pixels import to_float
 from genbench.data.dataset import ImageDataset, Split
 from genbench.evaluation import Judge, Protocol, Reference
+from genbench.evaluation.minimum import require_enough
 from genbench.evaluation.ranks import barrier, rank
 from genbench.evaluation.sources import ModelSource, TableSource
 from genbench.evaluation.store import ChunkStore
 from genbench.features.files import sha256_of
 from genbench.metrics import Metric
+from genbench.metrics.base import REFERENCE, SAMPLES, TRAIN
 from genbench.run import Run
 
 
@@ -45,7 +47,8 @@ def make_judge(
     `sampler` is what the judged model was made to draw with instead of its own.
 
     Raises:
-        ConfigError: an extractor that cannot judge this data, or whose weights are not at hand.
+        ConfigError: an extractor that cannot judge this data, or whose weights are not at hand, or fewer images than
+            the metrics take.
         DataError: reference statistics of another extractor.
     """
     extractor = build(config["features"]).to(device)
@@ -53,15 +56,19 @@ def make_judge(
     rules: Protocol = build(config["protocol"])
     metrics: dict[str, Metric] = build(config["metric"])
     images = any(metric.needs_images for metric in metrics.values())
+    both, imported = any(metric.needs_splits for metric in metrics.values()), config.get("reference")
+    counts = {SAMPLES: rules.samples}
+    counts |= {} if imported else {REFERENCE: len(dataset.table(rules.reference))}
+    counts |= {TRAIN: len(dataset.table("train"))} if both else {}
+    require_enough(metrics, counts, extractor.width(dataset.spec))
 
     def read(split: Split) -> Reference:
         source = TableSource(dataset.table(split), f"{dataset.name} {split}")
         return Reference.read(source, extractor, batch, progress, cache_dir() / "features", images)
 
-    imported = config.get("reference")
     reference = Reference.load(Path(imported), extractor) if imported else read(rules.reference)
     splits: dict[Split, Reference] = {}
-    if any(metric.needs_splits for metric in metrics.values()):
+    if both:
         names: tuple[Split, Split] = ("train", "test")
         splits = {name: reference if name == rules.reference and not imported else read(name) for name in names}
     return Judge(
