@@ -32,6 +32,8 @@ from genbench.metrics import Metric
 from genbench.metrics.base import REFERENCE, SAMPLES, TRAIN
 from genbench.run import Run
 
+NO_BITS: Mapping[str, Any] = {"bits_per_dim": None, "bits_per_dim_error": None, "likelihood": None}
+
 
 def make_judge(
     dataset: ImageDataset,
@@ -114,12 +116,14 @@ def judge_run(
     judge: Judge,
     draws: Path,
     likelihood: Mapping[str, Any] | None = None,
+    bits: bool = True,
 ) -> dict[str, Any]:
     """The result of a run under a judge's protocol, from its folder when it has been judged before.
 
     `draws` keeps what is drawn and extracted, so that an interrupted judgement goes on, and further judges of the
     same samples draw nothing. `likelihood` is what the model was given instead of its own: the result holds the last
     one asked for, and samples judged before are not judged again for it, nor bits that another result of the run has.
+    Without `bits` none are computed: the result has those that are known, and asking again adds them.
     """
     path = run.result_path(judge.hash)
     kept = read_result(path) if path.is_file() else {}
@@ -129,14 +133,19 @@ def judge_run(
         "images": dataset.table("test").fingerprint(),
     }
     if kept and judge.metrics.keys() <= set(kept.get("metrics", ())):
-        if kept.get("bits_by") == bits_by:
+        if not bits or kept.get("bits_by") == bits_by:
             return kept
         result = kept
     else:
         result = _judged(run, model, dataset, judge, draws, kept)
     if rank() == 0:
-        found = _known_bits(run, bits_by) or bits_per_dim(model, dataset, judge.progress)
-        result |= found | {"bits_by": bits_by}
+        found = _known_bits(run, bits_by)
+        if found is None and bits:
+            found = bits_per_dim(model, dataset, judge.progress)
+        if found is not None:
+            result |= found | {"bits_by": bits_by}
+        elif "bits_by" not in result:
+            result |= NO_BITS
         write_json(path, result)
     return result
 
@@ -208,7 +217,7 @@ def bits_per_dim(model: GenerativeModel, dataset: ImageDataset, progress: bool, 
         noise = SeededNoise(0, images.index.tolist(), device)
         found = model.likelihood(whole, noise) if isinstance(model, HasLikelihood) else None
         if found is None:
-            return {"bits_per_dim": None, "bits_per_dim_error": None, "likelihood": None}
+            return dict(NO_BITS)
         bits.append(found.bits_per_dim.double().cpu())
         kind = found.kind
     every = torch.cat(bits)

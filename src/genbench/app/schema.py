@@ -126,7 +126,7 @@ class EvaluateConfig(Section):
     name: str | None
     data: ImageDataset | None
     sampler: DiffusionSampler | TokenSampler | None
-    likelihood: DiffusionLikelihood | None
+    likelihood: DiffusionLikelihood | Literal["own"] | None
     reference: str | None
     also: dict[str, str | None]
     crosswalk: list[str] | None
