@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -86,7 +89,8 @@ class DiffusersStage(FirstStage):
         weights = Path(folder) / "diffusion_pytorch_model.safetensors"
         if not weights.is_file():
             raise ConfigError(f"first_stage.folder={folder} has no {weights.name}: give what save_pretrained wrote")
-        said = AutoencoderKL.load_config(folder).get("_class_name")
+        settings = AutoencoderKL.load_config(folder)
+        said = settings.get("_class_name")
         if said != AutoencoderKL.__name__:
             raise ConfigError(f"first_stage.folder={folder} holds a {said}: give one of AutoencoderKL")
         network = AutoencoderKL.from_pretrained(folder, local_files_only=True)
@@ -97,7 +101,7 @@ class DiffusersStage(FirstStage):
                 f"but the data have {spec.channels} and {spec.height}x{spec.width}: give another, or resize the data"
             )
         shape = (network.config["latent_channels"], spec.height // factor, spec.width // factor)
-        super().__init__(latent_spec(shape, spec), sha256_of(weights), latent, scale, sha256)
+        super().__init__(latent_spec(shape, spec), _sha256(settings, weights), latent, scale, sha256)
         self.network: nn.Module = network.eval().requires_grad_(False)
 
     def to_latent(self, image: Tensor, condition: Condition) -> Tensor:
@@ -107,6 +111,12 @@ class DiffusersStage(FirstStage):
     def from_latent(self, latent: Tensor, condition: Condition) -> Tensor:
         image: Tensor = self.network.to(latent.device).decode(latent).sample  # type: ignore[operator]
         return image
+
+
+def _sha256(settings: Mapping[str, Any], weights: Path) -> str:
+    """Of what decides an autoencoder of diffusers: its weights, and its config but for who wrote it."""
+    own = {key: value for key, value in settings.items() if not key.startswith("_")}
+    return hashlib.sha256(f"{json.dumps(own, sort_keys=True)}{sha256_of(weights)}".encode()).hexdigest()
 
 
 def latent_spec(shape: tuple[int, int, int], spec: ImageSpec) -> ImageSpec:

@@ -99,6 +99,7 @@ class TrainConfig(ModelConfig):
     protocol: Protocol
     metric: dict[str, Metric]
     start: str | None = None  # runs of earlier versions have none
+    start_sha256: str | None = None  # as above
 
 
 @dataclass
