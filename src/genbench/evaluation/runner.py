@@ -7,12 +7,14 @@ import statistics
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from genbench.core import ConfigError, ImageSpec
 from genbench.evaluation.extraction import extract
 from genbench.evaluation.minimum import require_enough
 from genbench.evaluation.protocol import Protocol, short_hash
+from genbench.evaluation.ranks import from_first
 from genbench.evaluation.reference import Reference
 from genbench.evaluation.sources import ImageSource
 from genbench.evaluation.store import ChunkStore
@@ -99,7 +101,8 @@ class Judge:
         for seed in range(1 if once else self.protocol.repeats):
             table = self.table(source, seed, store)
             flags += [flag for flag in self._flags(table, source.name) if flag not in flags]
-            repeats.append(self.scores(table, self.split("train") if memory is None else memory(seed)))
+            train = self.split("train") if memory is None else memory(seed)
+            repeats.append(from_first(f"score {source.name}", partial(self.scores, table, train)))
         result: Result = {}
         for key in repeats[0]:
             result |= _summary(key, [row[key] for row in repeats], independent=source.size is None)
