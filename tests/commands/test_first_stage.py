@@ -162,6 +162,15 @@ def test_a_first_stage_counts_by_its_weights_wherever_they_lie(vae: str, tiny: T
         tiny("ddpm", *LATENT, f"first_stage.run={moved}")
 
 
+@pytest.mark.parametrize("damaged", ["config.json", "diffusion_pytorch_model.safetensors"])
+def test_a_damaged_autoencoder_is_told_in_one_line(damaged: str, tmp_path: Path) -> None:
+    folder = Path(kl_folder(tmp_path))
+    (folder / damaged).write_text('{"_class_name"')
+    with pytest.raises(ConfigError, match=rf"^first_stage\.folder={folder} cannot be used: .+") as refused:
+        DiffusersStage(str(folder), DIGITS)
+    assert "\n" not in str(refused.value)
+
+
 def test_an_autoencoder_of_another_config_is_another(tmp_path: Path) -> None:
     folder = Path(kl_folder(tmp_path))
     config = folder / "config.json"

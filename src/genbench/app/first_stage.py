@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, open_dict
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -89,11 +90,17 @@ class DiffusersStage(FirstStage):
         weights = Path(folder) / "diffusion_pytorch_model.safetensors"
         if not weights.is_file():
             raise ConfigError(f"first_stage.folder={folder} has no {weights.name}: give what save_pretrained wrote")
-        settings = AutoencoderKL.load_config(folder)
+        try:
+            settings = AutoencoderKL.load_config(folder)
+        except OSError as error:
+            raise ConfigError(f"first_stage.folder={folder} cannot be used: {_first_line(error)}") from error
         said = settings.get("_class_name")
         if said != AutoencoderKL.__name__:
             raise ConfigError(f"first_stage.folder={folder} holds a {said}: give one of AutoencoderKL")
-        network = AutoencoderKL.from_pretrained(folder, local_files_only=True)
+        try:
+            network = AutoencoderKL.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            raise ConfigError(f"first_stage.folder={folder} cannot be used: {_first_line(error)}") from error
         channels, factor = network.config["in_channels"], 2 ** (len(network.config["block_out_channels"]) - 1)
         if spec.channels != channels or spec.height % factor or spec.width % factor:
             raise ConfigError(
@@ -111,6 +118,10 @@ class DiffusersStage(FirstStage):
     def from_latent(self, latent: Tensor, condition: Condition) -> Tensor:
         image: Tensor = self.network.to(latent.device).decode(latent).sample  # type: ignore[operator]
         return image
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
 
 
 def _sha256(settings: Mapping[str, Any], weights: Path) -> str:
