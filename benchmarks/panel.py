@@ -1,17 +1,21 @@
 """The panel FID + IS + KID + precision/recall: genbench against torch-fidelity's own, the reference cached by both.
 
     python benchmarks/panel.py --data cifar10.npz --images 1000 --features 10000 --fast bfloat16 channels_last
+    python benchmarks/panel.py --statistics-only 50000
 
 Both judge the same images over the same Inception (random weights unless --weights names a file; a random network
 costs the same) at equal numerics, in the same batches. The first part times the whole panel, the second the statistics
 alone on as many random features as a real evaluation has, where torch-fidelity is slowest. Each --fast setting is timed
-in turn with both, and what it does to the scores is printed. Figures are seconds and ratios of one run.
+in turn with both, and what it does to the scores is printed. --statistics-only takes no images and no peer: it prints
+what our statistics of so many features take, in seconds and in memory. Figures are seconds and ratios of one run.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -135,16 +139,40 @@ def ours(judge: Judge, a: Tensor) -> dict[str, float]:
     return {key: float(result[key]) for key in THEIRS}
 
 
-def metrics_alone(n: int, dims: int = 2048) -> None:
-    """Times the statistics alone on random features."""
+def random_features(n: int, dims: int = 2048) -> Evidence:
+    """Normal features of n samples and n reference images, and logits of as many classes as Inception's."""
     generator = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(n, dims, generator=generator) for _ in range(2))
-    logits = torch.randn(n, 1008, generator=generator)
-    samples, reference = FeatureTable(a, logits, None, False), FeatureTable(b, logits, None, False)
-    reference.moments  # noqa: B018  kept with the reference, as torch-fidelity keeps its own
-    known = fid_features_to_statistics(b)
-    evidence = Evidence(samples, reference, reference.moments)
-    size = min(1000, n)
+    samples, reference = (
+        FeatureTable(torch.randn(n, dims, generator=generator), logits, None, False)
+        for logits in (torch.randn(n, 1008, generator=generator), torch.zeros(n, 0))
+    )
+    return Evidence(samples, reference, reference.moments)
+
+
+def peak_gib() -> float:
+    """The most memory that this process ever had, in GiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def ours_alone(n: int) -> None:
+    """Prints what our statistics of random features take, a metric at a time, and the most memory up to there."""
+    print(f"before any features: {peak_gib():.2f} GiB")
+    evidence = random_features(n)
+    dims = evidence.samples.features.shape[1]
+    print(f"samples and reference of {n} x {dims} features: {peak_gib():.2f} GiB")
+    for name, metric in panel(n)[1].items():
+        seconds = timed(lambda metric=metric: {k: s.value or 0.0 for k, s in metric(evidence).items()})[0]  # type: ignore[misc]
+        print(f"{name:>17}  {seconds:8.2f} s  {peak_gib():6.2f} GiB at most so far", flush=True)
+
+
+def metrics_alone(n: int) -> None:
+    """Times the statistics alone on random features."""
+    evidence = random_features(n)
+    a, logits, dims = evidence.samples.features, evidence.samples.logits, evidence.samples.features.shape[1]
+    assert evidence.reference is not None
+    b, size = evidence.reference.features, min(1000, n)
+    known = fid_features_to_statistics(b)  # torch-fidelity keeps it with the reference, as we do
     peers: dict[str, Callable[[], object]] = {
         "fd": lambda: fid_statistics_to_metric(fid_features_to_statistics(a), known, verbose=False),
         "is": lambda: isc_features_to_metric(logits),
@@ -175,7 +203,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64, help="images at once (default 64)")
     parser.add_argument("--rounds", type=int, default=3, help="alternating repetitions, of which medians (default 3)")
     parser.add_argument("--fast", nargs="*", choices=sorted(FAST), default=[], help="fast settings to time")
+    parser.add_argument("--statistics-only", type=int, metavar="N", help="time and memory of our statistics alone")
     arguments = parser.parse_args()
+    if arguments.statistics_only is not None:
+        ours_alone(arguments.statistics_only)
+        return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     samples, reference = images(arguments.data, arguments.images)
     protocol, metrics = panel(arguments.images)

@@ -35,15 +35,20 @@ Weights = Literal["ema", "raw"] | float
 afterwards of this relative length."""
 
 # what may differ between two trainings that end in the same weights
-NOT_IDENTITY = ("name", "run_dir", "logger", "group", "tags", "protocol", "metric", "features", "likelihood")
+NOT_IDENTITY = (
+    *("name", "run_dir", "logger", "group", "tags", "protocol", "metric", "features", "likelihood"),
+    "start_sha256",  # stands for `start`
+)
 NOT_IDENTITY_OF_TRAINING = ("workers", "log_every", "checkpoint_every", "preview_every", "ema_snapshot_every")
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a resolved config that decides the weights."""
-    kept = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    """The part of a resolved config that decides the weights; other trainings' count by content, wherever they lie."""
+    kept = {key: by_content(value) for key, value in config.items() if key not in NOT_IDENTITY}
+    if config.get("start_sha256") is not None:
+        kept["start"] = config["start_sha256"]
     if isinstance(config.get("model"), Mapping):
-        kept["model"] = {key: value for key, value in config["model"].items() if key != "likelihood"}
+        kept["model"] = {key: by_content(value) for key, value in config["model"].items() if key != "likelihood"}
     training = config.get("training") or {}
     kept["training"] = {k: v for k, v in training.items() if k not in (*NOT_IDENTITY_OF_TRAINING, "select")}
     if training.get("select") is not None:
@@ -52,6 +57,13 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         kept["features"] = config.get("features")
         kept["protocol"] = {"reference": (config.get("protocol") or {}).get("reference")}
     return kept
+
+
+def by_content(node: Any) -> Any:
+    """A node without the path of what its sha256 tells: what lies elsewhere today is still the same."""
+    if not isinstance(node, Mapping) or node.get("sha256") is None:
+        return node
+    return {key: value for key, value in node.items() if key not in ("run", "folder")}
 
 
 def recipe_hash(config: Mapping[str, Any]) -> str:

@@ -68,11 +68,12 @@ def test_every_score_of_the_repeats_is_kept_with_its_error(cell):
 
 
 def test_over_training_seeds_the_error_is_that_of_their_mean_with_a_t_interval(cell):
-    fds = (2.0, 4.0, 9.0)
-    (row,) = aggregate([cell(seed=i, fds=(fd,), error=0.01) for i, fd in enumerate(fds)])
+    kids = (2.0, 4.0, 9.0)
+    (row,) = aggregate([cell(seed=i, scores={"kid": (kid, 0.01), "density": kid}) for i, kid in enumerate(kids)])
     error = math.sqrt(13.0 / 3)  # of a variance of 13 over three seeds; the bootstrap's 0.01 does not count
-    assert row["scores"]["fd"]["error"] == pytest.approx(error)
-    assert row["scores"]["fd"]["interval"] == pytest.approx([5.0 - 4.302653 * error, 5.0 + 4.302653 * error], rel=1e-6)
+    assert row["scores"]["kid"]["error"] == pytest.approx(error)
+    assert row["scores"]["kid"]["interval"] == pytest.approx([5.0 - 4.302653 * error, 5.0 + 4.302653 * error], rel=1e-6)
+    assert row["scores"]["density"]["interval"] == pytest.approx([0.0, 5.0 + 4.302653 * error], rel=1e-6)
 
 
 def test_a_score_that_one_seed_lacks_has_no_mean(cell):

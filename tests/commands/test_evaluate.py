@@ -272,6 +272,24 @@ def test_a_likelihood_of_another_kind_is_added_without_drawing_again(
         assert judged(tmp_path / "third.json", f"run={run.path}") == first
 
 
+def test_the_likelihood_can_be_left_out_and_added_later_without_judging_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("genbench.app.judging.bits_per_dim", lambda *_: pytest.fail("computed though left out"))
+        without = judged(tmp_path / "without.json", f"run={run.path}", "likelihood=none")
+    assert (without["bits_per_dim"], without["bits_per_dim_error"], without["likelihood"]) == (None, None, None)
+
+    monkeypatch.setattr("genbench.evaluation.Judge.evaluate", lambda *_: pytest.fail("judged again"))
+    whole = judged(tmp_path / "whole.json", f"run={run.path}")
+    assert (whole["likelihood"], whole["bits_per_dim"] > 0.0) == ("elbo", True)
+    assert {key for key in whole if whole[key] != without.get(key)} == {
+        *("bits_per_dim", "bits_per_dim_error", "likelihood", "bits_by")
+    }
+    # bits that are known are not lost by being left out
+    assert judged(tmp_path / "again.json", f"run={run.path}", "likelihood=none") == whole
+
+
 def test_a_likelihood_needs_a_model_that_takes_one(run: Run) -> None:
     with pytest.raises(ConfigError, match=r"model=vae has no use for likelihood=ode: drop it, or use model=ddpm"):
         command("evaluate", "protocol=quick", f"run={run.path}", "likelihood=ode")

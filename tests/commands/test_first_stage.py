@@ -1,19 +1,22 @@
 """First stages: the latents of a run or of diffusers' autoencoder, kept once; what cannot be one."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_runs import Train, command
 
 from genbench.app.build import load_model
 from genbench.app.first_stage import DiffusersStage, TrainedStage, latents
-from genbench.core import Batch, Condition, ConfigError, FirstStage, ImageSpec
+from genbench.core import Batch, Condition, ConfigError, FirstStage, ImageSpec, RunError
 from genbench.core.pixels import to_float
 from genbench.data.digits import Digits
 from genbench.families.vae import VAE
+from genbench.features.files import sha256_of
 
 DIGITS = Digits().spec
 
@@ -146,6 +149,37 @@ def test_diffusion_learns_latents_and_draws_images(vae: str, tiny: Train) -> Non
     assert not any("encoder" in name for name in load_file(run.weights))
     command("sample", f"run={run.path}", "n=4")
     assert np.load(run.samples / "n4_seed0.npz")["arr_0"].shape == (4, 8, 8, 1)
+
+
+def test_a_first_stage_counts_by_its_weights_wherever_they_lie(vae: str, tiny: Train, tmp_path: Path) -> None:
+    run = tiny("ddpm", *LATENT, f"first_stage.run={vae}")
+    moved = shutil.copytree(vae, tmp_path / "moved")
+    assert tiny("ddpm", *LATENT, f"first_stage.run={moved}").config.first_stage.run == vae
+    there = run.config.first_stage.sha256
+    weights = Path(moved) / "weights.safetensors"
+    save_file({name: 2.0 * value for name, value in load_file(weights).items()}, weights)
+    with pytest.raises(RunError, match=rf"first_stage\.sha256: {there} there, {sha256_of(weights)} here"):
+        tiny("ddpm", *LATENT, f"first_stage.run={moved}")
+
+
+@pytest.mark.parametrize("damaged", ["config.json", "diffusion_pytorch_model.safetensors"])
+def test_a_damaged_autoencoder_is_told_in_one_line(damaged: str, tmp_path: Path) -> None:
+    folder = Path(kl_folder(tmp_path))
+    (folder / damaged).write_text('{"_class_name"')
+    with pytest.raises(ConfigError, match=rf"^first_stage\.folder={folder} cannot be used: .+") as refused:
+        DiffusersStage(str(folder), DIGITS)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_autoencoder_of_another_config_is_another(tmp_path: Path) -> None:
+    folder = Path(kl_folder(tmp_path))
+    config = folder / "config.json"
+    settings, before = json.loads(config.read_text()), DiffusersStage(str(folder), DIGITS).sha256
+    # who wrote it says nothing of what it does; what its layers compute does
+    config.write_text(json.dumps(settings | {"_diffusers_version": "0.1.0"}))
+    assert DiffusersStage(str(folder), DIGITS).sha256 == before
+    config.write_text(json.dumps(settings | {"act_fn": "gelu"}))
+    assert DiffusersStage(str(folder), DIGITS).sha256 != before
 
 
 @pytest.mark.parametrize(

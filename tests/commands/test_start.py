@@ -1,14 +1,16 @@
 """`start=RUN`: trainings that start from the weights of another, and those that cannot."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_runs import Train, command
 
-from genbench.core import ConfigError
+from genbench.core import ConfigError, RunError
+from genbench.features.files import sha256_of
 from genbench.run import Run
 
 EDM = ("scheduler=edm", "objective=edm", "backbone.channels=[8,16]")
@@ -34,6 +36,22 @@ def test_a_tuned_run_needs_its_start_no_more(teacher: Run, tiny: Train, tmp_path
     path.write_text(path.read_text().replace(str(teacher.path), str(tmp_path / "gone")))
     command("evaluate", f"run={run.path}", "protocol=quick", "metric=[fd]", f"out={tmp_path / 'r.json'}")
     assert json.loads((tmp_path / "r.json").read_text())["nfe"] == 2.0
+
+
+def test_the_start_counts_by_its_weights_wherever_they_lie(teacher: Run, tiny: Train, tmp_path: Path) -> None:
+    moved = Run(shutil.copytree(teacher.path, tmp_path / "moved"))
+    from_here = ("backbone.channels=[8,16]", "budget.images=64", f"start={moved.path}")
+    run = tiny("ect", *from_here)
+    assert run.config.start_sha256 == sha256_of(teacher.weights)
+    # finished, and found so from the other place
+    assert tiny("ect", *from_here[:2], f"start={teacher.path}").config.start == str(moved.path)
+
+    save_file({name: 2.0 * value for name, value in load_file(moved.weights).items()}, moved.weights)
+    others = sha256_of(moved.weights)
+    with pytest.raises(RunError, match=rf"differs in start: {run.config.start_sha256} there, {others} here: choose"):
+        tiny("ect", *from_here)
+    with pytest.raises(ConfigError, match=rf"its weights have sha256 {others}, not start_sha256=0123"):
+        tiny("ect", *from_here, "start_sha256='0123'")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from genbench.core import RunError
 from genbench.data.digits import Digits
 from genbench.evaluation import ranks
 from genbench.evaluation.extraction import extract
-from genbench.evaluation.ranks import barrier, distributed, rank, world
+from genbench.evaluation.ranks import barrier, distributed, from_first, rank, world
 from genbench.evaluation.sources import TableSource
 from genbench.evaluation.store import ChunkStore
 
@@ -40,6 +40,7 @@ def run(scenario: str, folder: Path) -> object:
             "model": seen(Counted(), folder / "model"),
             "split": seen(TableSource(Digits().table("train"), "digits train"), folder / "split"),
             "world": world(),
+            "first": from_first("count", lambda: {"rank": rank()}),
         }
     if scenario == "apart":
         # as on machines that share no folder

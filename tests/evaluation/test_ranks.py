@@ -73,6 +73,8 @@ def test_every_process_has_the_table_of_one_and_draws_only_its_share(
     for number in range(size):
         together_ = found[number]["agrees"]
         assert together_["world"] == size
+        # all have what the first made, not what they would have
+        assert together_["first"] == {"rank": 0}
         assert together_["model"]["sha256"] == alone["model"]["sha256"]
         assert together_["split"]["sha256"] == alone["split"]["sha256"]
         share = [i for at, chunk in enumerate(CHUNKS) if at % size == number for i in chunk]

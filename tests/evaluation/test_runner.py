@@ -14,10 +14,19 @@ from genbench.core import ConfigError, DataError, ImageSpec
 from genbench.data.digits import Digits
 from genbench.data.images import ResidentTable
 from genbench.evaluation import Judge, Protocol, Reference
+from genbench.evaluation.runner import _summary
 from genbench.evaluation.sources import ImageSource, NoiseSource, SamplingCost, TableSource
 from genbench.features import DomainClassifier
 from genbench.features.fidelity import register
-from genbench.metrics import Accuracy, FrechetDistance, InceptionScore, KernelDistance
+from genbench.metrics import (
+    Accuracy,
+    FrechetDistance,
+    FrechetDistanceInfinity,
+    InceptionScore,
+    KernelDistance,
+    PrecisionRecall,
+    Score,
+)
 from genbench.metrics.moments import Moments
 
 SPEC = ImageSpec(1, 8, 8, num_classes=10, levels=17)
@@ -101,6 +110,16 @@ def test_the_error_of_a_mean_over_seeds_and_its_interval(judge: Judge) -> None:
     low, high = result["accuracy_interval"]
     assert (low + high) / 2 == pytest.approx(result["accuracy"])
     assert high - low == pytest.approx(2 * 1.959964 * result["accuracy_error"])
+
+
+def test_an_interval_ends_where_the_scores_range_does(judge: Judge, noised: ResidentTable) -> None:
+    result = judge.evaluate(TableSource(noised, "noised"))
+    rate, half = result["accuracy"], 1.959964 * result["accuracy_error"]
+    assert 0.0 < rate - half < rate < 1.0 < rate + half
+    assert result["accuracy_interval"] == pytest.approx([rate - half, 1.0])
+    assert _summary("kid", [Score(0.1, 0.2)], True)["kid_interval"] == pytest.approx([0.1 - 0.3919928, 0.4919928])
+    assert _summary("fd", [Score(0.1, 0.2)], True)["fd_interval"] == pytest.approx([0.0, 0.4919928])
+    assert _summary("is", [Score(1.1, 0.2)], True)["is_interval"] == pytest.approx([1.0, 1.4919928])
 
 
 def test_subsets_of_one_stored_set_overlap_and_gain_nothing(judge: Judge) -> None:
@@ -221,6 +240,29 @@ def test_two_metrics_of_one_score_are_refused(judge: Judge, noised: ResidentTabl
     twice = replace(judge, metrics={"one": FrechetDistance(), "two": FrechetDistance()})
     with pytest.raises(ConfigError, match=r"metric\.two and another both score fd"):
         twice.evaluate(TableSource(noised, "noised"))
+
+
+def test_too_few_images_are_told_for_all_metrics_at_once_before_anything_is_drawn(judge: Judge) -> None:
+    metrics = {"fd": FrechetDistance(), "kid": KernelDistance(), "fd_infinity": FrechetDistanceInfinity()}
+    asked = r"100 samples .*kernel distance: at least 1000 .*kid_subset_size=100.*limit: at least 128 "
+    with pytest.raises(ConfigError, match=asked + r".*protocol\.samples=1000 or more, or .*metric=\[fd\]$"):
+        replace(judge, protocol=replace(judge.protocol, samples=100), metrics=metrics)
+
+
+def test_a_reference_with_too_few_images_is_told_too(judge: Judge) -> None:
+    few = r"360 reference images .*at least 361 .*protocol\.neighbours=359 or less\): leave pr out, metric=\[fd\]$"
+    protocol = replace(judge.protocol, samples=1000, neighbours=360)
+    with pytest.raises(ConfigError, match=few):
+        replace(judge, protocol=protocol, metrics={"fd": FrechetDistance(), "pr": PrecisionRecall(360)})
+
+
+def test_metrics_that_imported_statistics_leave_out_have_no_least_number(judge: Judge) -> None:
+    width = len(judge.reference.moments.mean)
+    theirs = Reference("theirs.npz", "0" * 64, Moments(torch.zeros(width), torch.eye(width), 9999), None)
+    few = replace(judge.protocol, samples=100)
+    left_out = replace(judge, protocol=few, metrics={"kid": KernelDistance()}, reference=theirs)
+    assert left_out.metrics["kid"].shortage({"samples": 100}, width) is None
+    assert "at least 1000" in str(left_out.metrics["kid"].shortage({"samples": 100, "reference images": 360}, width))
 
 
 def test_imported_statistics_of_another_width_are_refused_before_anything_is_drawn(judge: Judge) -> None:

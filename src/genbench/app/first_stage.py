@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, open_dict
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -86,10 +90,17 @@ class DiffusersStage(FirstStage):
         weights = Path(folder) / "diffusion_pytorch_model.safetensors"
         if not weights.is_file():
             raise ConfigError(f"first_stage.folder={folder} has no {weights.name}: give what save_pretrained wrote")
-        said = AutoencoderKL.load_config(folder).get("_class_name")
+        try:
+            settings = AutoencoderKL.load_config(folder)
+        except OSError as error:
+            raise ConfigError(f"first_stage.folder={folder} cannot be used: {_first_line(error)}") from error
+        said = settings.get("_class_name")
         if said != AutoencoderKL.__name__:
             raise ConfigError(f"first_stage.folder={folder} holds a {said}: give one of AutoencoderKL")
-        network = AutoencoderKL.from_pretrained(folder, local_files_only=True)
+        try:
+            network = AutoencoderKL.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            raise ConfigError(f"first_stage.folder={folder} cannot be used: {_first_line(error)}") from error
         channels, factor = network.config["in_channels"], 2 ** (len(network.config["block_out_channels"]) - 1)
         if spec.channels != channels or spec.height % factor or spec.width % factor:
             raise ConfigError(
@@ -97,7 +108,7 @@ class DiffusersStage(FirstStage):
                 f"but the data have {spec.channels} and {spec.height}x{spec.width}: give another, or resize the data"
             )
         shape = (network.config["latent_channels"], spec.height // factor, spec.width // factor)
-        super().__init__(latent_spec(shape, spec), sha256_of(weights), latent, scale, sha256)
+        super().__init__(latent_spec(shape, spec), _sha256(settings, weights), latent, scale, sha256)
         self.network: nn.Module = network.eval().requires_grad_(False)
 
     def to_latent(self, image: Tensor, condition: Condition) -> Tensor:
@@ -107,6 +118,16 @@ class DiffusersStage(FirstStage):
     def from_latent(self, latent: Tensor, condition: Condition) -> Tensor:
         image: Tensor = self.network.to(latent.device).decode(latent).sample  # type: ignore[operator]
         return image
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+def _sha256(settings: Mapping[str, Any], weights: Path) -> str:
+    """Of what decides an autoencoder of diffusers: its weights, and its config but for who wrote it."""
+    own = {key: value for key, value in settings.items() if not key.startswith("_")}
+    return hashlib.sha256(f"{json.dumps(own, sort_keys=True)}{sha256_of(weights)}".encode()).hexdigest()
 
 
 def latent_spec(shape: tuple[int, int, int], spec: ImageSpec) -> ImageSpec:

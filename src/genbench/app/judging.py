@@ -23,12 +23,16 @@ from genbench.core.files import write_json
 from genbench.core.pixels import to_float
 from genbench.data.dataset import ImageDataset, Split
 from genbench.evaluation import Judge, Protocol, Reference
+from genbench.evaluation.minimum import require_enough
 from genbench.evaluation.ranks import barrier, rank
 from genbench.evaluation.sources import ModelSource, TableSource
 from genbench.evaluation.store import ChunkStore
 from genbench.features.files import sha256_of
 from genbench.metrics import Metric
+from genbench.metrics.base import REFERENCE, SAMPLES, TRAIN
 from genbench.run import Run
+
+NO_BITS: Mapping[str, Any] = {"bits_per_dim": None, "bits_per_dim_error": None, "likelihood": None}
 
 
 class Variation(NamedTuple):
@@ -52,7 +56,8 @@ def make_judge(
     `sampler` is what the judged model was made to draw with instead of its own.
 
     Raises:
-        ConfigError: an extractor that cannot judge this data, or whose weights are not at hand.
+        ConfigError: an extractor that cannot judge this data, or whose weights are not at hand, or fewer images than
+            the metrics take.
         DataError: reference statistics of another extractor.
     """
     extractor = build(config["features"]).to(device)
@@ -60,15 +65,19 @@ def make_judge(
     rules: Protocol = build(config["protocol"])
     metrics: dict[str, Metric] = build(config["metric"])
     images = any(metric.needs_images for metric in metrics.values())
+    both, imported = any(metric.needs_splits for metric in metrics.values()), config.get("reference")
+    counts = {SAMPLES: rules.samples}
+    counts |= {} if imported else {REFERENCE: len(dataset.table(rules.reference))}
+    counts |= {TRAIN: len(dataset.table("train"))} if both else {}
+    require_enough(metrics, counts, extractor.width(dataset.spec))
 
     def read(split: Split) -> Reference:
         source = TableSource(dataset.table(split), f"{dataset.name} {split}")
         return Reference.read(source, extractor, batch, progress, cache_dir() / "features", images)
 
-    imported = config.get("reference")
     reference = Reference.load(Path(imported), extractor) if imported else read(rules.reference)
     splits: dict[Split, Reference] = {}
-    if any(metric.needs_splits for metric in metrics.values()):
+    if both:
         names: tuple[Split, Split] = ("train", "test")
         splits = {name: reference if name == rules.reference and not imported else read(name) for name in names}
     return Judge(
@@ -114,6 +123,7 @@ def judge_run(
     judge: Judge,
     draws: Path,
     likelihood: Mapping[str, Any] | None = None,
+    bits: bool = True,
     variation: Variation | None = None,
 ) -> dict[str, Any]:
     """The result of a run under a judge's protocol, from its folder when it has been judged before.
@@ -121,6 +131,7 @@ def judge_run(
     `draws` keeps what is drawn and extracted, so that an interrupted judgement goes on, and further judges of the
     same samples draw nothing. `likelihood` is what the model was given instead of its own: the result holds the last
     one asked for, and samples judged before are not judged again for it, nor bits that another result of the run has.
+    Without `bits` none are computed: the result has those that are known, and asking again adds them.
     `variation` is what a benchmark gave the model to draw with beside its own sampler; it has a result of its own.
     """
     path = run.result_path(judge.hash, variation and variation.name)
@@ -131,14 +142,19 @@ def judge_run(
         "images": dataset.table("test").fingerprint(),
     }
     if kept and judge.metrics.keys() <= set(kept.get("metrics", ())):
-        if kept.get("bits_by") == bits_by:
+        if not bits or kept.get("bits_by") == bits_by:
             return kept
         result = kept
     else:
         result = _judged(run, model, dataset, judge, draws, kept, variation)
     if rank() == 0:
-        found = _known_bits(run, bits_by) or bits_per_dim(model, dataset, judge.progress)
-        result |= found | {"bits_by": bits_by}
+        found = _known_bits(run, bits_by)
+        if found is None and bits:
+            found = bits_per_dim(model, dataset, judge.progress)
+        if found is not None:
+            result |= found | {"bits_by": bits_by}
+        elif "bits_by" not in result:
+            result |= NO_BITS
         write_json(path, result)
     return result
 
@@ -218,7 +234,7 @@ def bits_per_dim(model: GenerativeModel, dataset: ImageDataset, progress: bool, 
         noise = SeededNoise(0, images.index.tolist(), device)
         found = model.likelihood(whole, noise) if isinstance(model, HasLikelihood) else None
         if found is None:
-            return {"bits_per_dim": None, "bits_per_dim_error": None, "likelihood": None}
+            return dict(NO_BITS)
         bits.append(found.bits_per_dim.double().cpu())
         kind = found.kind
     every = torch.cat(bits)

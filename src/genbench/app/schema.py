@@ -99,6 +99,7 @@ class TrainConfig(ModelConfig):
     protocol: Protocol
     metric: dict[str, Metric]
     start: str | None = None  # runs of earlier versions have none
+    start_sha256: str | None = None  # as above
 
 
 @dataclass
@@ -126,7 +127,7 @@ class EvaluateConfig(Section):
     name: str | None
     data: ImageDataset | None
     sampler: DiffusionSampler | TokenSampler | None
-    likelihood: DiffusionLikelihood | None
+    likelihood: DiffusionLikelihood | Literal["own"] | None
     reference: str | None
     also: dict[str, str | None]
     crosswalk: list[str] | None

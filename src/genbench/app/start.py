@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from omegaconf import DictConfig
 from genbench.app.build import load_weights
 from genbench.app.rules import built_by, choice
 from genbench.core import ConfigError, GenbenchError, GenerativeModel
-from genbench.run import Run
+from genbench.features.files import sha256_of
+from genbench.run import Run, by_content
 
 ARCHITECTURE = ("backbone", "scheduler", "objective", "first_stage")
 """The groups that say what a network's weights mean."""
@@ -20,9 +22,21 @@ CONDITION = ("conditional", "label_dropout")
 
 
 def settle_start(config: DictConfig) -> None:
-    """Makes the run to start from an absolute path, so that a run folder can tell it from anywhere."""
-    if config.start is not None:
-        config.start = str(Path(config.start).expanduser().absolute())
+    """Fills in the absolute path of the run to start from and the sha256 of its weights, by which it is known.
+
+    Raises:
+        ConfigError: the run is missing or unfinished, or its weights are not those that the config names.
+    """
+    if config.start is None:
+        return
+    config.start = str(Path(config.start).expanduser().absolute())
+    with _named(config.start):
+        run = Run.open(config.start)
+        run.summary  # noqa: B018  raises unless training is finished
+        found = sha256_of(run.weights_of("ema"))
+        if config.start_sha256 not in (None, found):
+            raise ConfigError(f"its weights have sha256 {found}, not start_sha256={config.start_sha256}: drop that")
+        config.start_sha256 = found
 
 
 def start_from(model: GenerativeModel, config: Mapping[str, Any]) -> None:
@@ -33,13 +47,19 @@ def start_from(model: GenerativeModel, config: Mapping[str, Any]) -> None:
     """
     if config["start"] is None:
         return
-    try:
+    with _named(config["start"]):
         run = Run.open(config["start"])
-        there = run.config
-        _check_same(there, config)
+        _check_same(run.config, config)
         load_weights(model, run.weights_of("ema"))
+
+
+@contextmanager
+def _named(start: str) -> Iterator[None]:
+    """Errors of the run to start from, told as such."""
+    try:
+        yield
     except GenbenchError as error:
-        raise ConfigError(f"start={config['start']} cannot be used: {error}") from error
+        raise ConfigError(f"start={start} cannot be used: {error}") from error
 
 
 def _check_same(there: DictConfig, here: Mapping[str, Any]) -> None:
@@ -64,6 +84,8 @@ def _fixes(group: str, there: Mapping[str, Any] | None, here: Mapping[str, Any] 
     """What to type for a part to be the run's."""
     if there is None or here is None:
         return [] if there is here else [f"{group}={'none' if there is None else choice(group, there)}"]
+    if by_content(there) == by_content(here):
+        return []
     if there["_target_"] != here["_target_"]:
         return [f"{group}={choice(group, there)}"]
     return _changed(group, there, here)

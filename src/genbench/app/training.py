@@ -50,11 +50,12 @@ def open_experiment(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
     """The dataset of a training's config, and the config with all that is only known on opening it filled in.
 
     Raises:
-        ConfigError: values of the wrong type, choices that do not go together, a first stage that does not fit.
+        ConfigError: values of the wrong type, choices that do not go together, a first stage that does not fit, a run
+            to start from that is missing or unfinished.
         DataError: data that cannot be read or differ from what the config says.
     """
-    settle_start(config)
     dataset, _ = open_data(config)
+    settle_start(config)
     return dataset, settle_first_stage(config, dataset)
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 from genbench.benchmark.rows import ROW_KEYS, Row, ScoreSummary
 from genbench.benchmark.statistics import estimate, finite, interval, mean, spread_of
 from genbench.core import RunError
+from genbench.metrics import within_range
 
 Cell = Mapping[str, Any]
 """One judged run: family, model, data, seed, images, params, train_seconds, images_per_second, run and `result`."""
@@ -79,7 +80,8 @@ def summary(results: Sequence[Mapping[str, Any]], key: str) -> ScoreSummary:
     """A score over the results of one training seed each.
 
     With two seeds or more its error is the spread of the seeds' means over the root of their number, and the
-    interval is the t distribution's; with one it is the result's own, from resampling what was drawn.
+    interval is the t distribution's; with one it is the result's own, from resampling what was drawn. Intervals end
+    where the score's range does.
     """
     found = estimate([[repeat.get(key) for repeat in _repeats(result)] for result in results])
     error, freedom = finite(results[0].get(f"{key}_error")), math.inf
@@ -88,7 +90,7 @@ def summary(results: Sequence[Mapping[str, Any]], key: str) -> ScoreSummary:
         freedom = len(results) - 1
     if found.mean is None or error is None:
         return {**UNKNOWN, "mean": found.mean, "std": found.std}
-    within = interval(found.mean, error, freedom)
+    within = within_range(key, *interval(found.mean, error, freedom))
     return {"mean": found.mean, "std": found.std, "error": error, "interval": within}
 
 

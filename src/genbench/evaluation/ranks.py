@@ -2,14 +2,17 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
 
 from genbench.core import ConfigError, RunError
+
+T = TypeVar("T")
 
 PATIENCE = timedelta(days=1)
 """How long one process waits for another that is still there; one that is gone is noticed at once."""
@@ -86,6 +89,22 @@ def together(task: str) -> Iterator[None]:
     failed = [f"rank {number} failed to {task}: {message}" for number, message in enumerate(messages) if message]
     if failed:
         raise RunError("; ".join(failed))
+
+
+def from_first(task: str, make: Callable[[], T]) -> T:
+    """What the first process makes, in all of them: the others wait, and leave it the cores.
+
+    Raises:
+        RunError: the first process failed, with its message, or another is gone.
+    """
+    if world() == 1:
+        return make()
+    made: list[T | None] = [None]
+    with together(task):
+        if rank() == 0:
+            made = [make()]
+    dist.broadcast_object_list(made)
+    return cast(T, made[0])
 
 
 def _exchange(message: str, task: str) -> list[str]:

@@ -7,18 +7,20 @@ import statistics
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
-
-import torch
 
 from genbench.core import ConfigError, ImageSpec
 from genbench.evaluation.extraction import extract
+from genbench.evaluation.minimum import require_enough
 from genbench.evaluation.protocol import Protocol, short_hash
+from genbench.evaluation.ranks import from_first
 from genbench.evaluation.reference import Reference
 from genbench.evaluation.sources import ImageSource
 from genbench.evaluation.store import ChunkStore
 from genbench.features import FeatureExtractor
-from genbench.metrics import Evidence, FeatureTable, Metric, Score, Scores
+from genbench.metrics import Evidence, FeatureTable, Metric, Score, Scores, within_range
+from genbench.metrics.base import REFERENCE, SAMPLES, TRAIN
 
 Result = dict[str, Any]
 """What a judgement found, ready for JSON."""
@@ -40,7 +42,7 @@ class Judge:
 
     Raises:
         ConfigError: an extractor that cannot judge images of this spec, metrics with other constants than the
-            protocol's, or imported statistics of another number of features.
+            protocol's or a need for more images, or imported statistics of another number of features.
     """
 
     spec: ImageSpec
@@ -58,6 +60,7 @@ class Judge:
         self.extractor.check(self.spec)
         self._check_constants()
         self._check_width()
+        require_enough(self.metrics, self._counts, len(self.reference.moments.mean))
         for flag in self._reference_flags():
             warnings.warn(flag, stacklevel=3)
 
@@ -84,11 +87,11 @@ class Judge:
         """Scores of a source: means over the protocol's seeds `K`, with `K_std`, `K_error` and `K_interval`.
 
         `K_std` is the sample deviation over the seeds (None for one seed), `K_error` the standard error of the mean
-        by resampling within each seed, `K_interval` 95 % about it: where the score of other samples under this very
-        protocol would lie. A source with exactly as many images as asked for would repeat itself, and is judged
-        once. One with more is judged on a random subset per seed; these overlap, so their deviation understates.
-        `store` keeps what is drawn and extracted, so that an interrupted judgement goes on. `memory` stands in for
-        the training images of a seed, as metrics of memorisation see them.
+        by resampling within each seed, `K_interval` 95 % about it, within the score's range: where the score of
+        other samples under this very protocol would lie. A source with exactly as many images as asked for would
+        repeat itself, and is judged once. One with more is judged on a random subset per seed; these overlap, so their
+        deviation understates. `store` keeps what is drawn and extracted, so that an interrupted judgement goes on.
+        `memory` stands in for the training images of a seed, as metrics of memorisation see them.
 
         Raises:
             DataError: fewer images than the protocol asks for, or images unlike the data.
@@ -98,7 +101,8 @@ class Judge:
         for seed in range(1 if once else self.protocol.repeats):
             table = self.table(source, seed, store)
             flags += [flag for flag in self._flags(table, source.name) if flag not in flags]
-            repeats.append(self.scores(table, self.split("train") if memory is None else memory(seed)))
+            train = self.split("train") if memory is None else memory(seed)
+            repeats.append(from_first(f"score {source.name}", partial(self.scores, table, train)))
         result: Result = {}
         for key in repeats[0]:
             result |= _summary(key, [row[key] for row in repeats], independent=source.size is None)
@@ -155,15 +159,18 @@ class Judge:
     def _check_width(self) -> None:
         if self.reference.table is not None:
             return
-        with torch.no_grad():
-            device = next(self.extractor.parameters()).device
-            blank = torch.zeros(1, *self.spec.shape, dtype=torch.uint8, device=device)
-            ours, theirs = self.extractor(blank)["features"].shape[1], len(self.reference.moments.mean)
+        ours, theirs = self.extractor.width(self.spec), len(self.reference.moments.mean)
         if ours != theirs:
             raise ConfigError(
                 f"{self.reference.name} holds statistics of {theirs} features, but features={self.extractor.name} has "
                 f"{ours}: give the statistics, or the features, of the same extractor"
             )
+
+    @property
+    def _counts(self) -> dict[str, int]:
+        tables = {REFERENCE: self.reference.table, TRAIN: self.split("train")}
+        known = {kind: len(table) for kind, table in tables.items() if table is not None}
+        return {SAMPLES: self.protocol.samples, **known}
 
     def _reference_flags(self) -> list[str]:
         count = self.reference.moments.count
@@ -204,5 +211,5 @@ def _summary(key: str, scores: Sequence[Score], independent: bool) -> dict[str, 
         key: mean,
         f"{key}_std": statistics.stdev(values) if len(values) > 1 else None,
         f"{key}_error": error,
-        f"{key}_interval": None if error is None else [mean - Z95 * error, mean + Z95 * error],
+        f"{key}_interval": None if error is None else within_range(key, mean - Z95 * error, mean + Z95 * error),
     }

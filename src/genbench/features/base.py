@@ -45,6 +45,12 @@ class FeatureExtractor(nn.Module, ABC):
             DataError: anything but bytes of that shape.
         """
 
+    @torch.no_grad()
+    def width(self, spec: ImageSpec) -> int:
+        """How many features an image has, found by looking at a blank one."""
+        device = next(self.parameters()).device
+        return int(self(torch.zeros(1, *spec.shape, dtype=torch.uint8, device=device))["features"].shape[1])
+
     def identity(self) -> dict[str, str]:
         """The facts that make two extractors the same."""
         return {

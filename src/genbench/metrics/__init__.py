@@ -14,6 +14,7 @@ from genbench.metrics.lpips_diversity import LpipsDiversity
 from genbench.metrics.memorisation import Memorisation
 from genbench.metrics.moments import Moments
 from genbench.metrics.precision_recall import PrecisionRecall
+from genbench.metrics.ranges import within_range
 from genbench.metrics.table import FeatureTable
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "PrecisionRecall",
     "Score",
     "Scores",
+    "within_range",
 ]

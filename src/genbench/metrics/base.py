@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from genbench.core import DataError
 from genbench.metrics.moments import Moments
 from genbench.metrics.table import FeatureTable
+
+SAMPLES, REFERENCE, TRAIN = "samples", "reference images", "training images"
+"""The kinds of images that a metric may need a least number of."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,12 @@ class Evidence:
     moments: Moments
     train: FeatureTable | None = None
     test: FeatureTable | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many images there are of each kind that a metric may ask for."""
+        tables = {SAMPLES: self.samples, REFERENCE: self.reference, TRAIN: self.train}
+        return {kind: len(table) for kind, table in tables.items() if table is not None}
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,11 @@ class Metric(ABC):
     `needs_splits` says that it reads `evidence.train` and `evidence.test`, `needs_images` that it reads
     `evidence.samples.image` and those of the splits: neither is made unless a metric asks for it. `fingerprint` is the
     sha256 of weights of the metric's own, where it has any: they count in the protocol's hash. `agreed` are arguments
-    that must equal the protocol's fields of the same names, because its hash speaks for them.
+    that must equal the protocol's fields of the same names, because its hash speaks for them. `title` is what errors
+    call it.
     """
 
+    title: ClassVar[str] = "this metric"
     needs_splits: ClassVar[bool] = False
     needs_images: ClassVar[bool] = False
     fingerprint: str | None = None
@@ -58,6 +70,37 @@ class Metric(ABC):
     def agreed(self) -> Mapping[str, int | bool]:
         """Arguments by the name of the protocol's field."""
         return {}
+
+    def least(self, dims: int) -> Mapping[str, int]:
+        """The least number of images of each kind that this takes, over features of so many dimensions."""
+        return {}
+
+    def instead(self, n: int) -> str:
+        """What to type where there are only `n` images; empty where nothing but more images helps."""
+        return ""
+
+    def shortage(self, counts: Mapping[str, int], dims: int) -> str | None:
+        """What there is too little of, and how much it takes; None where there is enough.
+
+        Images of a kind that is not at hand are no shortage: the score is then None.
+        """
+        least = self.least(dims)
+        if not least.keys() <= counts.keys():
+            return None
+        for kind, needed in least.items():
+            if (n := counts[kind]) < needed:
+                instead = f" (or set {self.instead(n)})" if self.instead(n) else ""
+                return f"{n} {kind} are too few for {self.title}: at least {needed} are needed{instead}"
+        return None
+
+    def require_enough(self, evidence: Evidence) -> None:
+        """Refuses evidence with too few images.
+
+        Raises:
+            DataError: naming what there is too little of, and the least number.
+        """
+        if lack := self.shortage(evidence.counts, evidence.samples.features.shape[1]):
+            raise DataError(lack)
 
     @abstractmethod
     def __call__(self, evidence: Evidence) -> Scores:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from genbench.metrics.base import Evidence, Metric, Score, Scores
+from genbench.metrics.base import REFERENCE, Evidence, Metric, Score, Scores
 from genbench.metrics.neighbours import distances
 from genbench.metrics.resampling import from_influence, from_losses
 
@@ -22,6 +22,8 @@ class DensityCoverage(Metric):
         DataError: `neighbours` reference images or fewer.
     """
 
+    title = "density and coverage"
+
     def __init__(self, neighbours: int = 3) -> None:
         self.neighbours = neighbours
 
@@ -29,10 +31,17 @@ class DensityCoverage(Metric):
     def agreed(self) -> Mapping[str, int | bool]:
         return {"neighbours": self.neighbours}
 
+    def least(self, dims: int) -> Mapping[str, int]:
+        return {REFERENCE: self.neighbours + 1}
+
+    def instead(self, n: int) -> str:
+        return f"protocol.neighbours={n - 1} or less" if n > 1 else ""
+
     def __call__(self, evidence: Evidence) -> Scores:
         samples, reference = evidence.samples, evidence.reference
         if reference is None:
             return {"density": Score(None), "coverage": Score(None)}
+        self.require_enough(evidence)
         n, total = len(samples), len(reference)
         radii = reference.radii(self.neighbours)
         balls, lost, covered = torch.zeros(n), torch.zeros(n), 0

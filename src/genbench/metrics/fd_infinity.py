@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.core import DataError
-from genbench.metrics.base import Evidence, Metric, Score, Scores
+from genbench.metrics.base import SAMPLES, Evidence, Metric, Score, Scores
 from genbench.metrics.frechet import frechet, influence
 from genbench.metrics.moments import BLOCK, Moments
 from genbench.metrics.resampling import from_influence
@@ -28,14 +27,15 @@ class FrechetDistanceInfinity(Metric):
         DataError: fewer than 2 D samples: the line does not hold below D.
     """
 
+    title = "the Frechet distance's limit"
+
+    def least(self, dims: int) -> Mapping[str, int]:
+        return {SAMPLES: max(2 * dims, 2 * SIZES)}
+
     def __call__(self, evidence: Evidence) -> Scores:
         samples, reference = evidence.samples, evidence.moments
         n, d = samples.features.shape
-        if n < max(2 * d, 2 * SIZES):
-            raise DataError(
-                f"{n} samples are too few to extrapolate the Frechet distance of {d} dimensions: at least "
-                f"{max(2 * d, 2 * SIZES)} are needed; raise protocol.samples, or leave the metric fd_infinity out"
-            )
+        self.require_enough(evidence)
         sizes = np.linspace(min(max(n // 5, 5 * d), n // 2), n, SIZES).astype(int)
         found = [frechet(part, reference) for part in _parts(samples.features, sizes)]
         # the intercept of a least-squares line is a weighted sum of its points

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-from genbench.core import DataError
-from genbench.metrics.base import Evidence, Metric, Score, Scores
+from genbench.metrics.base import SAMPLES, TRAIN, Evidence, Metric, Score, Scores
 from genbench.metrics.mixture import GaussianMixture
 from genbench.metrics.table import FeatureTable
 
@@ -30,7 +31,11 @@ class FeatureLikelihood(Metric):
         DataError: fewer than 20 samples or training images.
     """
 
+    title = "the feature likelihood"
     needs_splits = True
+
+    def least(self, dims: int) -> Mapping[str, int]:
+        return dict.fromkeys((SAMPLES, TRAIN), LEAST)
 
     def __init__(self) -> None:
         self._baseline: tuple[FeatureTable, FeatureTable, int, float] | None = None
@@ -38,11 +43,7 @@ class FeatureLikelihood(Metric):
     def __call__(self, evidence: Evidence) -> Scores:
         if evidence.train is None or evidence.test is None:
             return {"fld": Score(None), "fld_gap": Score(None)}
-        for who, table in (("samples", evidence.samples), ("training images", evidence.train)):
-            if len(table) < LEAST:
-                raise DataError(
-                    f"{len(table)} {who} are too few for the feature likelihood: at least {LEAST} are needed"
-                )
+        self.require_enough(evidence)
         mean, deviation = evidence.train.features.mean(0), evidence.train.features.std(0)
         # features that no training image varies say nothing: they are centred, not blown up
         deviation = torch.where(deviation > 0.0, deviation, 1.0)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
-from genbench.core import ConfigError, DataError
-from genbench.metrics.base import Evidence, Metric, Score, Scores
+from genbench.core import ConfigError
+from genbench.metrics.base import SAMPLES, Evidence, Metric, Score, Scores
 from genbench.metrics.resampling import bootstrap_weights
 
 SHUFFLE_SEED = 2020
@@ -26,6 +26,8 @@ class InceptionScore(Metric):
         ConfigError: no splits.
     """
 
+    title = "the inception score"
+
     def __init__(self, splits: int = 10, shuffle: bool = True) -> None:
         if splits < 1:
             raise ConfigError(f"protocol.is_splits is {splits}; expected at least 1 (10 is the common choice)")
@@ -36,16 +38,18 @@ class InceptionScore(Metric):
     def agreed(self) -> Mapping[str, int | bool]:
         return {"is_splits": self.splits, "is_shuffle": self.shuffle}
 
+    def least(self, dims: int) -> Mapping[str, int]:
+        return {SAMPLES: self.splits}
+
+    def instead(self, n: int) -> str:
+        return f"protocol.is_splits={n} or less"
+
     def __call__(self, evidence: Evidence) -> Scores:
         logits = evidence.samples.logits
         n = len(logits)
         if logits.shape[1] == 0:
             return {"is": Score(None)}
-        if n < self.splits:
-            raise DataError(
-                f"{n} samples cannot be cut into {self.splits} parts for the inception score: raise "
-                f"protocol.samples, or set protocol.is_splits={n} or less"
-            )
+        self.require_enough(evidence)
         if self.shuffle:
             logits = logits[torch.from_numpy(np.random.RandomState(SHUFFLE_SEED).permutation(n))]
         value = isc_features_to_metric(logits, splits=self.splits, shuffle=False)[KEY_METRIC_ISC_MEAN]

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
-from genbench.core import DataError
-from genbench.metrics.base import Evidence, Metric, Score, Scores
+from genbench.metrics.base import REFERENCE, SAMPLES, Evidence, Metric, Score, Scores
 
 ROWS = 3000
 """Rows of samples and of reference that the error is estimated from."""
@@ -26,6 +25,8 @@ class KernelDistance(Metric):
         DataError: fewer samples or reference images than a subset has.
     """
 
+    title = "the kernel distance"
+
     def __init__(self, subsets: int = 100, subset_size: int = 1000) -> None:
         self.subsets = subsets
         self.subset_size = subset_size
@@ -34,16 +35,17 @@ class KernelDistance(Metric):
     def agreed(self) -> Mapping[str, int | bool]:
         return {"kid_subsets": self.subsets, "kid_subset_size": self.subset_size}
 
+    def least(self, dims: int) -> Mapping[str, int]:
+        return dict.fromkeys((SAMPLES, REFERENCE), self.subset_size)
+
+    def instead(self, n: int) -> str:
+        return f"protocol.kid_subset_size={n} or less"
+
     def __call__(self, evidence: Evidence) -> Scores:
         if evidence.reference is None:
             return {"kid": Score(None)}
+        self.require_enough(evidence)
         x, y = evidence.samples.features, evidence.reference.features
-        for who, n in (("samples", len(x)), ("reference images", len(y))):
-            if n < self.subset_size:
-                raise DataError(
-                    f"{n} {who} do not fill a subset of the kernel distance: at least {self.subset_size} are needed, "
-                    f"or set protocol.kid_subset_size={n} or less"
-                )
         value = kid_features_to_metric(x, y, kid_subsets=self.subsets, kid_subset_size=self.subset_size, verbose=False)[
             KEY_METRIC_KID_MEAN
         ]

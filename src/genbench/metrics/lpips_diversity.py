@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from genbench.core import ConfigError, DataError
 from genbench.core.pixels import to_float
 from genbench.features.files import sha256_of, verify
-from genbench.metrics.base import Evidence, Metric, Score, Scores
+from genbench.metrics.base import SAMPLES, Evidence, Metric, Score, Scores
 from genbench.metrics.resampling import from_influence
 
 LEAST_SIDE, MOST_PAIRS, BLOCK = 32, 5000, 64
@@ -32,6 +33,7 @@ class LpipsDiversity(Metric):
         DataError: no class with two samples.
     """
 
+    title = "the diversity by LPIPS"
     needs_images = True
 
     def __init__(self, weights: Path | None = None, sha256: str = "7be5be79") -> None:
@@ -41,6 +43,10 @@ class LpipsDiversity(Metric):
                 "alexnet-owt-7be5be79.pth, or leave the metric out"
             )
         self.network, self.fingerprint = _network(Path(weights), sha256)
+
+    def least(self, dims: int) -> Mapping[str, int]:
+        # two pairs; that each is of one class is only known when they are drawn
+        return {SAMPLES: 4}
 
     @torch.no_grad()
     def __call__(self, evidence: Evidence) -> Scores:

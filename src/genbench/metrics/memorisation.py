@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.core import DataError
-from genbench.metrics.base import Evidence, Metric, Score, Scores
+from genbench.metrics.base import SAMPLES, TRAIN, Evidence, Metric, Score, Scores
 from genbench.metrics.neighbours import nearest
 from genbench.metrics.resampling import of_rate
 
@@ -30,17 +30,17 @@ class Memorisation(Metric):
         DataError: too few samples for a cell, or too few training images.
     """
 
+    title = "the data-copying test"
     needs_splits = True
+
+    def least(self, dims: int) -> Mapping[str, int]:
+        return {SAMPLES: CELLS * LEAST + 1, TRAIN: CELLS}
 
     def __call__(self, evidence: Evidence) -> Scores:
         samples, train, test = evidence.samples, evidence.train, evidence.test
         if train is None or test is None:
             return {"ct": Score(None), "auth": Score(None)}
-        for who, table, least in (("samples", samples, CELLS * LEAST + 1), ("training images", train, CELLS)):
-            if len(table) < least:
-                raise DataError(
-                    f"{len(table)} {who} are too few for the data-copying test: at least {least} are needed"
-                )
+        self.require_enough(evidence)
         distance, index = nearest(samples.features, train.features)
         auth = float((distance > train.radii(1)[index]).double().mean())
         return {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from genbench.metrics.base import Evidence, Metric, Score, Scores
+from genbench.metrics.base import REFERENCE, SAMPLES, Evidence, Metric, Score, Scores
 from genbench.metrics.neighbours import distances
 from genbench.metrics.resampling import from_losses, of_rate
 
@@ -23,6 +23,8 @@ class PrecisionRecall(Metric):
         DataError: `neighbours` samples or reference images, or fewer.
     """
 
+    title = "precision and recall"
+
     def __init__(self, neighbours: int = 3) -> None:
         self.neighbours = neighbours
 
@@ -30,10 +32,17 @@ class PrecisionRecall(Metric):
     def agreed(self) -> Mapping[str, int | bool]:
         return {"neighbours": self.neighbours}
 
+    def least(self, dims: int) -> Mapping[str, int]:
+        return dict.fromkeys((SAMPLES, REFERENCE), self.neighbours + 1)
+
+    def instead(self, n: int) -> str:
+        return f"protocol.neighbours={n - 1} or less" if n > 1 else ""
+
     def __call__(self, evidence: Evidence) -> Scores:
         samples, reference = evidence.samples, evidence.reference
         if reference is None:
             return {"precision": Score(None), "recall": Score(None)}
+        self.require_enough(evidence)
         n, total = len(samples), len(reference)
         sample_radii, reference_radii = samples.radii(self.neighbours), reference.radii(self.neighbours)
         realistic = torch.zeros(n, dtype=torch.bool)

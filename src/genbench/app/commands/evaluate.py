@@ -28,6 +28,8 @@ from genbench.evaluation.store import ChunkStore
 from genbench.run import Run
 
 SOURCES = ("run", "samples", "split")
+OWN = "own"
+"""The likelihood that a run was trained with."""
 Judged = Callable[[dict[str, Any]], tuple[dict[str, Any], Path]]
 """Judges one view of the images; gives the result and where it is kept."""
 
@@ -59,7 +61,8 @@ def _of_run(plain: dict[str, Any], several: bool, stack: ExitStack) -> Judged:
         raise ConfigError("name and into are for samples=: a run has a name, and its own benchmark")
     source, device = Run.open(plain["run"]), pick_device(plain["device"])
     weights = plain["protocol"].get("weights", "ema")
-    model = load_model(source, plain["sampler"], weights, plain["likelihood"]).to(device)
+    likelihood = None if plain["likelihood"] == OWN else plain["likelihood"]
+    model = load_model(source, plain["sampler"], weights, likelihood).to(device)
     dataset = build(plain["data"]) if plain["data"] is not None else open_data(source.config)[0]
     if dataset.spec.shape != model.spec.shape:
         raise ConfigError(
@@ -72,7 +75,8 @@ def _of_run(plain: dict[str, Any], several: bool, stack: ExitStack) -> Judged:
         judge = make_judge(
             dataset, view, view["batch_size"], device=device, sampler=view["sampler"], keep_images=several
         )
-        result = judge_run(source, model, dataset, judge, draws, view["likelihood"])
+        bits = view["likelihood"] is not None
+        result = judge_run(source, model, dataset, judge, draws, likelihood, bits)
         path = source.result_path(judge.hash)
         if view["out"] is not None:
             path = Path(view["out"])
@@ -87,7 +91,7 @@ def _of_images(plain: dict[str, Any]) -> Judged:
         raise ConfigError("images need something to be compared with: give data=..., such as data=digits")
     if plain["sampler"] is not None:
         raise ConfigError("sampler is for run=: images that exist are not drawn")
-    if plain["likelihood"] is not None:
+    if plain["likelihood"] not in (OWN, None):
         raise ConfigError("likelihood is for run=: images alone do not say how probable they are")
     dataset: ImageDataset = build(plain["data"])
     if plain["split"] is not None:
