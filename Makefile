@@ -1,6 +1,7 @@
 # make bench  sets up and runs the main job; make test sets up and passes the tests
 PYTHON ?= python3
 VENV ?= .venv
+OUT ?= runs/benchmarks
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
@@ -8,11 +9,12 @@ INSTALLED := $(VENV)/.installed
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,parity,vision]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev,huggingface,parity,text,vision]'
 	touch $@
 
 bench: $(INSTALLED)
-	$(BIN)/genbench benchmark benchmark=digits $(ARGS)
+	$(BIN)/genbench benchmark benchmark=digits out=$(OUT)/digits $(ARGS)
+	$(BIN)/genbench benchmark benchmark=shapes_small out=$(OUT)/shapes_small $(ARGS)
 
 test: lint types pytest
 

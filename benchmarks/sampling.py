@@ -21,7 +21,7 @@ import torch
 
 from genbench.app.build import build, resolve
 from genbench.app.compose import compose
-from genbench.core import Condition, GenerativeModel, SeededNoise
+from genbench.core import Condition, Conditioning, GenerativeModel, SeededNoise
 
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")
@@ -65,7 +65,7 @@ def compare(sampler: str, width: int, batch: int, steps: int, rounds: int) -> No
     """Prints the median milliseconds and ratios of one sampler."""
     model = ours(sampler, width, steps)
     x, t = torch.randn(batch, 3, 32, 32, device=DEVICE), torch.rand(batch, device=DEVICE)
-    embedding = torch.zeros(batch, 4 * width, device=DEVICE)
+    embedding = Conditioning(torch.zeros(batch, 4 * width, device=DEVICE))
     theirs = pipeline(sampler, model.network)
     sides: dict[str, Callable[[], object]] = {
         "bare": lambda: [model.network(x, t, embedding) for _ in range(steps)],

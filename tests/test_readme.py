@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,13 +33,28 @@ def genbench(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
 
 
+def serves(arguments: list[str], folder: Path) -> None:
+    """Starts a command that runs until it is stopped, and stops it once it says where it is."""
+    command = [sys.executable, "-m", "genbench", *arguments, "port=0"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        process.terminate()
+    assert said.startswith("http://127.0.0.1:"), said
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_genbench_commands_run_in_the_order_they_are_written(tmp_path: Path) -> None:
     ran = [shlex.split(line)[1:] for line in commands(ROOT / "README.md") if line.startswith("genbench ")]
     assert {arguments[0] for arguments in ran} == {
         *("train", "sample", "evaluate", "benchmark", "report", "list", "features", "reference", "export", "import"),
+        "play",
     }
     for arguments in ran:
+        if arguments[0] == "play":
+            serves(arguments, tmp_path)
+            continue
         small = [] if "--help" in arguments else SMALL.get(arguments[0], [])
         done = genbench([*arguments, *small], tmp_path)
         assert done.returncode == 0, f"genbench {' '.join(arguments)}\n{done.stderr[-3000:]}"
@@ -62,14 +78,19 @@ def test_no_other_kind_of_command_is_promised() -> None:
     assert kinds == {"make", "genbench"}
 
 
+def leaderboard(folder: Path) -> dict[str, Any]:
+    """The rows of a benchmark by model."""
+    return {row["model"]: row for row in json.loads((folder / "leaderboard.json").read_text())}
+
+
 @pytest.mark.bench
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(2700)
 def test_make_bench_reaches_the_bar(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    make = ["make", "bench", f"VENV={Path(sys.prefix)}", f"ARGS=out={tmp_path}"]
+    make = ["make", "bench", f"VENV={Path(sys.prefix)}", f"OUT={tmp_path}"]
     done = subprocess.run(make, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    rows = {row["model"]: row for row in json.loads((tmp_path / "leaderboard.json").read_text())}
+    rows = leaderboard(tmp_path / "digits")
     controls = {"real", "train copy", "noise", "blur", "one mode"}
     assert rows.keys() == {"vae", "dcgan", "pixel_gpt", "ddpm", *controls}
     assert rows["train copy"]["scores"]["ct"]["mean"] < -3.0 < rows["real"]["scores"]["ct"]["mean"]
@@ -77,4 +98,10 @@ def test_make_bench_reaches_the_bar(tmp_path: Path) -> None:
     for model, accuracy in (("pixel_gpt", 0.90), ("ddpm", 0.90), ("vae", 0.80), ("dcgan", 0.80)):
         assert rows[model]["accuracy"] >= accuracy, rows[model]
         assert rows["real"]["fd"] < rows[model]["fd"] < 0.10 * rows["noise"]["fd"], rows[model]
-    assert "<svg" in (tmp_path / "report/index.html").read_text()
+    assert "<svg" in (tmp_path / "digits/report/index.html").read_text()
+    shapes = leaderboard(tmp_path / "shapes_small")
+    assert shapes["real"]["overall"] == shapes["real"]["overall_held_out"] == 1.0
+    assert shapes["chance"]["overall"] < 0.05
+    assert shapes["retrieval"]["overall_held_out"] < 0.05
+    assert shapes["minilm"]["overall"] >= 0.60
+    assert 0.0 <= shapes["minilm"]["overall_held_out"] <= 1.0

@@ -52,6 +52,7 @@ def test_no_file_of_conf_is_left_out():
     [
         "model",
         "backbone",
+        "text_encoder",
         "weighting",
         "times",
         "coupling",

@@ -114,7 +114,7 @@ def test_mistyped_overrides_are_explained(monkeypatch, command, capsys, argument
     ("argument", "message"),
     [
         ("scheduler=null", "scheduler=null names no choice: leave it out, or choose one of cosine, edm, flow"),
-        ("model=vea", "no model 'vea': choose one of dcgan, ddpm, ect, pixel_gpt, vae; did you mean vae?"),
+        ("model=vea", "no model 'vea': choose one of dcgan, ddpm, ect, pixel_gpt, text_to_image, vae; did you mean"),
         ("+metric=[fd, knd]", "no metric 'knd': choose one of accuracy, cas"),
     ],
 )
@@ -166,7 +166,7 @@ def test_help_of_every_command_shows_examples_and_choices(monkeypatch, capsys, n
     out = capsys.readouterr().out
     assert out.startswith(f"genbench {typed}: ")
     assert out.count(f"  genbench {typed} ") >= 2
-    assert "model: dcgan, ddpm, ect, pixel_gpt, vae\n" in out
+    assert "model: dcgan, ddpm, ect, pixel_gpt, text_to_image, vae\n" in out
 
 
 def test_help_and_cfg_do_not_import_torch(tmp_path):
@@ -182,3 +182,32 @@ def test_help_and_cfg_do_not_import_torch(tmp_path):
         )
         assert done.stdout.splitlines()[-1] == "False"
         assert "genbench.families.diffusion.Diffusion" in done.stdout
+
+
+PROMPTS = (
+    "a small red circle above a blue square",
+    "<b>red</b> & {blue: [1, 2]}, it's ${home}",
+    "",
+    "7",
+    "a \\ b \\'c'\\",
+    "true",
+    "\\${n} and ${oc.env:HOME}",
+    'she said "red"',
+)
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_a_prompt_is_taken_as_it_stands(monkeypatch, command, prompt):
+    got = []
+    command("sample", got.append)
+    assert genbench(monkeypatch, "sample", "run=x", f"prompt={prompt}", "n=3") == 0
+    assert OmegaConf.to_container(got[0], resolve=True)["prompt"] == prompt
+    assert got[0].n == 3
+
+
+def test_a_prompt_in_hydras_own_quotes_is_left_to_hydra(monkeypatch, command):
+    got = []
+    command("sample", got.append)
+    for written, prompt in (("'a, b'", "a, b"), ('"a, b"', "a, b"), ("null", None)):
+        genbench(monkeypatch, "sample", "run=x", f"prompt={written}")
+        assert got[-1].prompt == prompt

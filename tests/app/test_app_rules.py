@@ -13,6 +13,10 @@ from genbench.app.rules import check_rules, slots
 from genbench.app.validate import validate_config
 from genbench.core import Condition, ConfigError, GenerativeModel, SeededNoise
 
+DIFFUSIONS = ("ddpm", "ect", "text_to_image")
+OWN = {"text_to_image": ["+data.spec.captions=true", "text_encoder=bag_of_words", "text_encoder.vocabulary=[red]"]}
+"""What a recipe needs that the digits have not."""
+
 PARTS = ("scheduler", "objective", "sampler")
 FOUND = groups([conf_dir()])
 MODELS = list(FOUND["model"])
@@ -29,6 +33,7 @@ RUNS = {
         and not (schedule == "flow" and objective == "epsilon")
     ],
 }
+RUNS["text_to_image"] = RUNS["ddpm"]
 
 
 def refusal(config: dict) -> str:
@@ -41,9 +46,9 @@ def refusal(config: dict) -> str:
 def test_every_combination_runs_or_is_refused_in_a_line(train, model):
     """Models x schedules x objectives x samplers: what no rule refuses is valid, builds, and draws an image."""
     parts = {part: {choice: train(f"{part}={choice}")[part] for choice in FOUND[part]} for part in PARTS}
-    base, runs, refusals = train(f"model={model}"), [], []
+    base, runs, refusals = train(f"model={model}", *OWN.get(model, [])), [], []
     for combination in itertools.product(*(FOUND[part] for part in PARTS)):
-        if model not in ("ddpm", "ect") and combination.count("none") < 2:
+        if model not in DIFFUSIONS and combination.count("none") < 2:
             continue  # one choice too many is refused as surely as two
         config = combined(base, {part: parts[part][choice] for part, choice in zip(PARTS, combination, strict=True)})
         try:
@@ -88,11 +93,12 @@ def test_parts_set_by_hand_equal_composed_ones(train):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_recipe_as_it_stands_draws_images(train, model):
-    config = train(f"model={model}", *(["sampler.steps=2"] if model == "ddpm" else []))
+    steps = ["sampler.steps=2"] if model in ("ddpm", "text_to_image") else []
+    config = train(f"model={model}", *OWN.get(model, []), *steps)
     check_rules(config)
     built = instantiate(config["model"], _convert_="all").eval()
     with torch.no_grad():
-        image = built.sample(SeededNoise(0, range(2)), Condition(torch.tensor([3, 7])))
+        image = built.sample(SeededNoise(0, range(2)), Condition(torch.tensor([3, 7]), ["red", ""]))
     assert image.shape == (2, 1, 8, 8)
 
 
@@ -101,12 +107,12 @@ def test_a_recipe_as_it_stands_draws_images(train, model):
     [
         (
             ["model=vae", "scheduler=cosine"],
-            "model=vae has no use for scheduler=cosine: drop it, or use model=ddpm or ect",
+            "model=vae has no use for scheduler=cosine: drop it, or use model=ddpm, ect or text_to_image",
         ),
         (
             ["model=dcgan", "scheduler=linear", "objective=epsilon", "sampler=ddim"],
             "model=dcgan has no use for scheduler=linear, objective=epsilon, sampler=ddim: "
-            "drop them, or use model=ddpm or ect",
+            "drop them, or use model=ddpm, ect or text_to_image",
         ),
         (
             ["model=vae", "sampler=tokens"],
@@ -132,7 +138,8 @@ def test_a_recipe_as_it_stands_draws_images(train, model):
         ),
         (
             ["model=ddpm", "weighting=none"],
-            "model=ddpm needs a loss weighting: choose weighting=edm, min_snr, min_snr_soft, p2, sigmoid or uniform",
+            "model=ddpm needs a loss weighting: choose weighting=edm, min_snr, min_snr_soft, p2, sigmoid, uniform or "
+            "velocity",
         ),
         (
             ["model=ddpm", "times=none"],
@@ -141,11 +148,11 @@ def test_a_recipe_as_it_stands_draws_images(train, model):
         ),
         (
             ["model=vae", "coupling=optimal_transport"],
-            "model=vae has no use for coupling=optimal_transport: drop it, or use model=ddpm",
+            "model=vae has no use for coupling=optimal_transport: drop it, or use model=ddpm or text_to_image",
         ),
         (
             ["model=vae", "objective=learned_variance"],
-            "model=vae has no use for objective=learned_variance: drop it, or use model=ddpm or ect",
+            "model=vae has no use for objective=learned_variance: drop it, or use model=ddpm, ect or text_to_image",
         ),
         (["model=pixel_gpt", "sampler=ddim"], "model=pixel_gpt cannot use sampler=ddim: choose sampler=tokens"),
     ],
@@ -162,7 +169,7 @@ def test_an_argument_that_only_shares_a_groups_name_is_no_part():
     assert slots(DCGAN) == {}
     assert {group: slot.required for group, slot in slots(Diffusion).items()} == dict.fromkeys(
         (*PARTS, "backbone", "weighting", "times"), True
-    ) | {"coupling": False, "first_stage": False, "likelihood": False}
+    ) | {"coupling": False, "first_stage": False, "text_encoder": False, "likelihood": False}
 
 
 def test_features_of_other_data_are_refused_where_they_would_judge(train):
@@ -182,7 +189,11 @@ def test_features_of_other_data_are_refused_where_they_would_judge(train):
         (["model=ddpm", "sampler.steps=1001"], "sampler.steps is 1001; expected 1 to scheduler.steps=1000"),
         (["model=ddpm", "backbone.channels=[8,16,32,64,128]"], "backbone.channels at most 4 entries"),
         (["model=vae", "data.spec.height=7"], "model.channels at most 1 entries"),
-        *((([f"model={model}", "data.spec.num_classes=0"]), "use model.conditional=false") for model in MODELS),
+        *(([f"model={m}", "data.spec.num_classes=0"], "use model.conditional=false") for m in MODELS if m not in OWN),
+        (["model=text_to_image"], "use data=shapes, or data=npz"),
+        (["model=text_to_image", *OWN["text_to_image"], "model.conditional=false"], "use model.conditional=true"),
+        (["model=text_to_image", *OWN["text_to_image"], "model.label_dropout=0"], "model.label_dropout=0.1"),
+        (["model=ddpm", "backbone=dit_text"], "attends to a text, and nothing reads one: use a text_encoder"),
         (["model=pixel_gpt", "model.max_tokens=63"], "model.max_tokens=63"),
     ],
 )

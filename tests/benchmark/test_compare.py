@@ -19,7 +19,7 @@ def row(cell, model, fds, error=None):
 
 
 def test_one_training_each_is_a_z_test_of_the_bootstrap_errors(cell):
-    found = compare(row(cell, "a", [5.0], 0.3), row(cell, "b", [6.0], 0.4))
+    found = compare(row(cell, "a", [5.0], 0.3), row(cell, "b", [6.0], 0.4), "fd")
     assert found is not None
     assert found.p == pytest.approx(math.erfc(2.0 / math.sqrt(2)))  # one in a standard error of 0.5
     assert found.test == "a bootstrap z-test"
@@ -28,7 +28,7 @@ def test_one_training_each_is_a_z_test_of_the_bootstrap_errors(cell):
 
 def test_several_trainings_each_are_welchs_t_test(cell):
     a, b = [4.0, 5.0, 7.0], [8.0, 9.5]
-    found = compare(row(cell, "a", a, 0.001), row(cell, "b", b, 0.001))
+    found = compare(row(cell, "a", a, 0.001), row(cell, "b", b, 0.001), "fd")
     assert found is not None
     assert found.p == pytest.approx(ttest_ind(a, b, equal_var=False).pvalue, rel=1e-9)
     assert found.test == "Welch's t-test over training seeds"
@@ -36,7 +36,7 @@ def test_several_trainings_each_are_welchs_t_test(cell):
 
 def test_one_training_against_several_takes_the_freedom_of_the_several(cell):
     several, one = row(cell, "a", [4.0, 6.0]), row(cell, "b", [9.0], 0.5)
-    found = compare(several, one)
+    found = compare(several, one, "fd")
     assert found is not None
     freedom = (1.0 + 0.25) ** 2 / 1.0  # Welch and Satterthwaite: errors 1 of two seeds, and 0.5 known without doubt
     assert found.p == pytest.approx(2 * student.sf(4.0 / math.sqrt(1.25), freedom), rel=1e-9)
@@ -44,8 +44,8 @@ def test_one_training_against_several_takes_the_freedom_of_the_several(cell):
 
 
 def test_without_standard_errors_there_is_no_test(cell):
-    assert compare(row(cell, "a", [5.0], 0.3), row(cell, "b", [6.0])) is None
-    assert compare(row(cell, "a", [math.nan], 0.3), row(cell, "b", [6.0], 0.3)) is None
+    assert compare(row(cell, "a", [5.0], 0.3), row(cell, "b", [6.0]), "fd") is None
+    assert compare(row(cell, "a", [math.nan], 0.3), row(cell, "b", [6.0], 0.3), "fd") is None
 
 
 @pytest.mark.parametrize(("b", "p"), [(5.0, 1.0), (5.1, 0.0)])

@@ -111,3 +111,11 @@ def test_a_narrow_terminal_gets_the_panel_in_parts_that_lose_nothing(cell):
     assert all(len(line) <= 78 for line in narrow.splitlines())
     assert {w for w in wide.split() if "─" not in w} <= set(narrow.split())
     assert wide.count("quality panel") == narrow.count("quality panel") == 1
+
+
+def test_of_captions_the_table_shows_the_skills_and_not_their_parts(cell):
+    scores = {"overall": 0.6, "overall_held_out": 0.4, "colour": 0.9, "colour_held_out": 0.8}
+    table = one([cell(scores=scores), cell("vae", "vae", scores=scores | {"colour": 0.5})])
+    assert [column.title for column in table.columns][3:6] == ["FD (digits)", "as captioned ↑", "held out ↑"]
+    assert [column.title for column in table.panel] == ["family", "model", "colour ↑"]
+    assert column(table, "colour").best(table.rows) == 0.9

@@ -7,12 +7,13 @@ import pytest
 
 from genbench.benchmark.aggregate import aggregate
 from genbench.benchmark.panel import PANEL
-from genbench.benchmark.rows import ROW_KEYS, deviation, normalised
+from genbench.benchmark.rows import CAPTIONED, ROW_KEYS, deviation, normalised
 from genbench.benchmark.statistics import estimate, mean, sample_std
 from genbench.core import RunError
 
 DOCUMENTED = (
-    "family model data seeds images features fd fd_std is is_std spread accuracy bits_per_dim likelihood params "
+    "family model data seeds images features fd fd_std is is_std spread accuracy overall overall_held_out "
+    "single_object two_objects counting colour position attribute_binding bits_per_dim likelihood params "
     "train_seconds images_per_second sample_seconds_per_1k nfe samples protocol protocol_fields run runs status error "
     "scores flags sampler variation weights checkpoints_tried recipe source"
 )
@@ -65,6 +66,16 @@ def test_every_score_of_the_repeats_is_kept_with_its_error(cell):
     }
     assert row["scores"]["kid"]["error"] == 0.001
     assert row["scores"]["ct"] == {"mean": -1.0, "std": 0.0, "error": None, "interval": None}
+
+
+def test_captioned_shares_are_keys_of_their_own_and_null_without_captions(cell):
+    scores = [{"overall": (share, 0.01), "colour": 0.9, "colour_held_out": 0.1} for share in (0.5, 0.7)]
+    row, plain = aggregate([*(cell(seed=i, scores=one) for i, one in enumerate(scores)), cell("vae", "vae")])
+    assert (row["overall"], row["colour"], row["overall_held_out"]) == (pytest.approx(0.6), 0.9, None)
+    assert row["scores"]["overall"]["error"] == pytest.approx(0.1)  # over two seeds, and not the binomial 0.01
+    assert row["scores"]["overall"]["interval"] == [0.0, 1.0]
+    assert row["scores"]["colour_held_out"]["mean"] == 0.1
+    assert [plain[key] for key in CAPTIONED] == [None] * 8
 
 
 def test_over_training_seeds_the_error_is_that_of_their_mean_with_a_t_interval(cell):

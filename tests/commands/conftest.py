@@ -48,6 +48,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Train:
 
 
 @pytest.fixture(scope="session")
+def captioned(finished: Train) -> Path:
+    """The folder of a finished run that draws what captions say."""
+    small = ("data=shapes", "data.train_images=256", "data.test_images=64", "text_encoder=bag_of_words")
+    return finished("text_to_image", *small, "features=pixels").path
+
+
+@pytest.fixture(scope="session")
 def own_conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's config folder with a benchmark of their own."""
     folder = tmp_path_factory.mktemp("conf")

@@ -40,7 +40,7 @@ def test_a_stated_spec_is_the_datasets(name) -> None:
     assert dataset.spec == instantiate(config.spec)
 
 
-@pytest.mark.parametrize(("name", "key"), [("image_folder", "root"), ("npz", "train")])
+@pytest.mark.parametrize(("name", "key"), [("image_folder", "root"), ("npz", "train"), ("huggingface", "path")])
 def test_your_own_data_must_be_named(name, key) -> None:
     config = OmegaConf.load(CONF / f"{name}.yaml")
     assert OmegaConf.missing_keys(config) == {key}

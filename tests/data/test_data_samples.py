@@ -250,3 +250,11 @@ def test_a_changed_byte_in_a_zip_is_found(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.zip/0\.png cannot be read \(Bad CRC-32"):
         read_samples(tmp_path / "a.zip", GREY)
+
+
+def test_captions_of_an_archive_come_with_its_samples(tmp_path) -> None:
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "theirs.npz", images=images, captions=np.array(["a", "b", "c"]))
+    table = read_samples(tmp_path / "theirs.npz", ImageSpec(3, 8, 8, captions=True))
+    assert table.caption == ["a", "b", "c"]
+    assert table.take([2]).caption == ["c"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench.core import ConfigError
+from genbench.core import Conditioning, ConfigError
 from genbench.diffusion.clipping import dynamic, static
 from genbench.diffusion.guidance import Guidance
 from genbench.diffusion.samplers import DDIM, Heun
@@ -15,9 +15,9 @@ class Recorder(nn.Module):
 
     evaluated = 0
 
-    def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
         self.evaluated += len(x)
-        return x * t[:, None, None, None] + embedding.sum(1)[:, None, None, None]
+        return x * t[:, None, None, None] + condition.vector.sum(1)[:, None, None, None]
 
 
 LEVEL = torch.tensor(1.0, dtype=torch.float64)
@@ -28,6 +28,7 @@ def test_guidance_is_linear_from_unconditional_to_conditional() -> None:
     x, t, label, null = (
         torch.randn(3, *s, dtype=torch.float64, generator=generator) for s in ((1, 2, 2), (), (4,), (4,))
     )
+    label, null = Conditioning(label), Conditioning(null)
     network = Recorder()
     conditional, unconditional = network(x, t, label), network(x, t, null)
     for scale in (0.0, 1.0, 0.3, 4.0, -1.0):
@@ -48,7 +49,8 @@ def test_guidance_is_linear_from_unconditional_to_conditional() -> None:
 )
 def test_guidance_costs_two_evaluations_only_where_it_must(guidance: Guidance, level: float, evaluations: int) -> None:
     network = Recorder()
-    guidance(network, torch.zeros(3, 1, 2, 2), torch.ones(3), torch.zeros(3, 4), torch.zeros(3, 4), level * LEVEL)
+    zeros = Conditioning(torch.zeros(3, 4))
+    guidance(network, torch.zeros(3, 1, 2, 2), torch.ones(3), zeros, zeros, level * LEVEL)
     assert network.evaluated == evaluations
 
 
@@ -71,10 +73,10 @@ def test_rescaling_brings_the_deviation_back() -> None:
 
 def test_what_is_learned_beside_the_image_is_not_pushed() -> None:
     class Two(Recorder):
-        def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
-            return super().forward(x, t, embedding).repeat(1, 2, 1, 1)
+        def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
+            return super().forward(x, t, condition).repeat(1, 2, 1, 1)
 
-    zeros, ones = torch.zeros(3, 4), torch.ones(3, 4)
+    zeros, ones = Conditioning(torch.zeros(3, 4)), Conditioning(torch.ones(3, 4))
     out = Guidance(3.0)(Two(), torch.zeros(3, 1, 2, 2), torch.ones(3), ones, zeros, LEVEL)
     assert (out[:, :1] == 12.0).all()
     assert (out[:, 1:] == 4.0).all()

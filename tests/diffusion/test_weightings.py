@@ -7,6 +7,7 @@ from torch import Tensor
 from genbench.core import ConfigError
 from genbench.diffusion import objectives, weightings
 from genbench.diffusion.objectives import Objective
+from genbench.diffusion.schedules import EDM, Cosine, Flow
 from genbench.diffusion.weightings import Weighting
 
 SNR = torch.tensor([1e-4, 0.3, 1.0, 4.0, 1e3], dtype=torch.float64)
@@ -18,6 +19,7 @@ WEIGHTINGS: list[Weighting] = [
     weightings.P2(),
     weightings.Sigmoid(),
     weightings.EDM(),
+    weightings.Velocity(),
 ]
 
 
@@ -70,3 +72,19 @@ def test_impossible_settings_are_refused() -> None:
     for build in (lambda: weightings.MinSNR(0.0), lambda: weightings.SoftMinSNR(-1.0), lambda: weightings.P2(gamma=0)):
         with pytest.raises(ConfigError, match=r"weighting\.gamma is .*; expected a positive number"):
             build()
+
+
+def test_the_velocitys_weight_makes_the_images_error_its_own() -> None:
+    """On every schedule eps - x0 is off by (alpha + sigma) / sigma times what the image is off by."""
+    torch.manual_seed(0)
+    x0, found, eps = torch.randn(3, 5, dtype=torch.float64)
+    for schedule in (Flow(), Cosine(), EDM()):
+        alpha, sigma = schedule.alpha_sigma(torch.tensor([0.2, 0.4, 0.6, 0.8, 0.95], dtype=torch.float64))
+        xt = alpha * x0 + sigma * eps
+        velocity = ((xt - alpha * found) / sigma - found) - (eps - x0)
+        weight = weightings.Velocity(least=1e-6)((alpha / sigma).square(), torch.ones_like(alpha))
+        torch.testing.assert_close(weight * (found - x0).square(), velocity.square())
+    bounded = weightings.Velocity(0.05)(torch.tensor([1e20, 99.0**2]), torch.ones(2))
+    assert bounded.tolist() == [400.0, 400.0]
+    with pytest.raises(ConfigError, match=r"weighting\.least is 0"):
+        weightings.Velocity(0.0)

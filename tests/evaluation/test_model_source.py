@@ -143,3 +143,31 @@ def test_nan_is_not_judged_as_black(rounding: Literal["nearest", "truncate"]) ->
     source = ModelSource(Constant([0.0, float("nan")]), "broken", rounding=rounding)
     with pytest.raises(DataError, match="broken made NaN in 3 of 3 images"):
         source.draw(0, range(3))
+
+
+class Reader(Painter):
+    """Shows the length of its caption in the last pixel, in tens."""
+
+    @property
+    def reads_captions(self) -> bool:
+        return True
+
+    def sample(self, noise: Noise, condition: Condition) -> Tensor:
+        image = super().sample(noise, condition)
+        assert condition.caption is not None
+        image[:, 0, 7, 7] = torch.tensor([len(caption) / 5.0 - 1.0 for caption in condition.caption])
+        return image
+
+
+def test_image_i_is_asked_for_prompt_i_modulo_the_prompts() -> None:
+    source = ModelSource(Reader(conditional=False), "reader", prompts=["", "12345", "1234567890"])
+    assert source.captions([4, 0, 2]) == ["12345", "", "1234567890"]
+    image, label = source.draw(0, [4, 0, 2])
+    assert label is None
+    assert image[:, 0, 7, 7].tolist() == [128, 0, 255]
+
+
+def test_a_model_that_reads_captions_needs_prompts_and_others_ignore_them() -> None:
+    with pytest.raises(ConfigError, match=r"reader draws what captions say, .* give prompt='a small red circle'"):
+        ModelSource(Reader(), "reader")
+    assert ModelSource(Painter(), "painter", prompts=["a"]).captions([0, 1]) is None

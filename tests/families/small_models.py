@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genbench.conditioning.text.base import TextEncoder
+from genbench.conditioning.text.learned import LearnedEncoder
+from genbench.conditioning.text.vocabulary import vocabulary_of
 from genbench.core import Batch, GenerativeModel, ImageSpec, StreamNoise
 from genbench.core.pixels import from_levels
 from genbench.diffusion import times
@@ -18,9 +21,13 @@ from genbench.families.diffusion import Diffusion
 from genbench.families.gan import DCGAN
 from genbench.families.vae import VAE
 from genbench.networks.backbone import Backbone
+from genbench.networks.dit import DiT
 from genbench.networks.unet import UNet
 
 Build = Callable[..., GenerativeModel]
+
+CAPTIONS = ["a red circle", "a small blue square above a red circle", "", "a blue circle"]
+WORDS = vocabulary_of(CAPTIONS)
 
 CHANNELS = {8: (8, 16), 28: (8, 8, 16), 32: (8, 8, 8, 16)}
 
@@ -65,12 +72,22 @@ def awake(model: GenerativeModel) -> GenerativeModel:
     return model.eval()
 
 
+def text_to_image(
+    spec: ImageSpec, sampler: DiffusionSampler | None = None, encoder: TextEncoder | None = None, **others: Any
+) -> Diffusion:
+    """A small diffusion that reads captions."""
+    backbone = DiT(spec, 4, 16, 1, 2, outputs=others.pop("outputs", 1), context=12)
+    encoder = LearnedEncoder(8, 1, 2, 16, WORDS) if encoder is None else encoder
+    return diffusion(spec, sampler or DDIM(steps=4), backbone, text_encoder=encoder, **others)
+
+
 def fake_batch(spec: ImageSpec, size: int = 5, seed: int = 0) -> Batch:
-    """Random images at the data's own levels, with labels where the data has them."""
+    """Random images at the data's own levels, with labels and captions where the data has them."""
     generator = torch.Generator().manual_seed(seed)
     level = torch.randint(spec.levels, (size, *spec.shape), generator=generator)
     label: Tensor | None = torch.arange(size) % spec.num_classes if spec.num_classes else None
-    return Batch(from_levels(level, spec.levels), label, None, torch.arange(size))
+    caption = [CAPTIONS[i % len(CAPTIONS)] for i in range(size)] if spec.captions else None
+    return Batch(from_levels(level, spec.levels), label, caption, torch.arange(size))
 
 
 def losses(model: GenerativeModel, batch: Batch) -> list[Tensor]:

@@ -7,7 +7,7 @@ import torch
 from small_models import CHANNELS, awake, fake_batch
 from torch import Tensor, nn
 
-from genbench.core import Batch, Condition, ConfigError, ImageSpec, Noise, SeededNoise, StreamNoise
+from genbench.core import Batch, Condition, Conditioning, ConfigError, ImageSpec, Noise, SeededNoise, StreamNoise
 from genbench.diffusion import objectives, times
 from genbench.diffusion.objectives import Objective
 from genbench.diffusion.samplers import Consistency, DiffusionSampler
@@ -76,7 +76,7 @@ class Linear1D(Backbone):
         level = model_schedule.level(torch.linspace(0, 1, 17, dtype=torch.float64))
         self.g = nn.Parameter(torch.full_like(level, STD) if ode else STD**2 / torch.hypot(0 * level + STD, level))
 
-    def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
         level = self.schedule.level(t)
         scales = self.schedule.scales(level)
         place = t.double() * 16
@@ -105,7 +105,7 @@ def test_without_noise_an_image_stays_as_it_is(objective: Objective, schedule: N
     model, batch = tuning(unet(), schedule=schedule, objective=objective), fake_batch(DIGITS)
     awake(model)
     eps, none = torch.randn(5, 1, 8, 8), torch.zeros(5, dtype=torch.float64)
-    label = model.label(batch.label, 5)
+    label = model.conditioning(batch.condition, 5)
     assert torch.equal(model.image_at(batch.image, eps, none, label), batch.image)
     assert not torch.allclose(model.image_at(batch.image, eps, none + 1.0, label), batch.image, atol=0.1)
 
@@ -133,7 +133,7 @@ def test_the_map_of_the_ode_is_a_fixed_point_up_to_the_square_of_the_gap(progres
 
     def factors(level: Tensor) -> tuple[Tensor, Tensor]:
         """How the image follows x0 and eps, which it is affine in."""
-        label = model.label(None, 4)
+        label = model.conditioning(Condition(), 4)
         base = model.image_at(nothing, nothing, level, label)
         return tuple((model.image_at(*pair, level, label) - base).flatten() for pair in _impulses(nothing))
 
@@ -168,7 +168,7 @@ def test_tuning_a_denoiser_gives_the_map_of_the_ode() -> None:
 
     def off() -> float:
         """Root mean square distance from where the ODE ends, after one step."""
-        drawn = model.image_at(torch.zeros_like(eps), eps, level, model.label(None, 1000))
+        drawn = model.image_at(torch.zeros_like(eps), eps, level, model.conditioning(Condition(), 1000))
         return (drawn - exact).square().mean().sqrt().item()
 
     assert off() > 0.45  # the denoiser shows little but the mean

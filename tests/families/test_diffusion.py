@@ -56,7 +56,7 @@ def test_loss_is_the_error_of_the_noise() -> None:
     t, eps = model.schedule.snap(noise.uniform()), noise.normal(1, 8, 8)
     alpha, sigma = model.schedule.alpha_sigma(t)
     noisy = alpha[:, None, None, None] * batch.image + sigma[:, None, None, None] * eps
-    expected = (model.network(noisy, t, model.label(batch.label, 5)) - eps).square().mean()
+    expected = (model.network(noisy, t, model.conditioning(batch.condition, 5)) - eps).square().mean()
     torch.testing.assert_close(model.loss(batch, SeededNoise(0, range(5)))["loss"], expected)
 
 
@@ -68,7 +68,7 @@ def test_loss_is_edms() -> None:
     awake(model)
     noise = SeededNoise(0, range(5))
     sigma = (-1.2 + 1.2 * torch.special.ndtri(noise.uniform().double())).exp().float()[:, None, None, None]
-    noisy, label = batch.image + sigma * noise.normal(1, 8, 8), model.label(batch.label, 5)
+    noisy, label = batch.image + sigma * noise.normal(1, 8, 8), model.conditioning(batch.condition, 5)
     t = model.schedule.time_of(sigma.flatten().double()).float()
     output = model.network(noisy / (sigma**2 + 0.25).sqrt(), t, label)
     denoised = 0.25 / (sigma**2 + 0.25) * noisy + 0.5 * sigma / (sigma**2 + 0.25).sqrt() * output

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench.core import ConfigError, ImageSpec
+from genbench.core import Conditioning, ConfigError, ImageSpec
+from genbench.networks.cross_attention import CrossAttention
 from genbench.networks.dit import PAIRS, Attention, DiT
 from genbench.networks.layers import rotate, rotations
 
@@ -29,6 +30,10 @@ def inputs(batch: int = 2, spec: ImageSpec = SPEC) -> list[Tensor]:
     return [torch.rand(batch, *shape, dtype=torch.float64) for shape in (spec.shape, (), (16,))]
 
 
+def run(dit: DiT, x: Tensor, t: Tensor, e: Tensor) -> Tensor:
+    return dit(x, t, Conditioning(e))
+
+
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
 def test_zero_at_first_then_the_image_and_then_time_and_condition_reach_the_output(positions: str) -> None:
     """adaLN-Zero wakes from the end: the last map after one step, what modulates it after two."""
@@ -38,15 +43,15 @@ def test_zero_at_first_then_the_image_and_then_time_and_condition_reach_the_outp
     def reach() -> list[bool]:
         """Whether image, time and condition reach the output."""
         with torch.no_grad():
-            before = dit(*values)
+            before = run(dit, *values)
             changed = [[v + 0.3 * (i == j) for j, v in enumerate(values)] for i in range(3)]
-            return [bool((dit(*c) - before).abs().max() > 1e-6) for c in changed]
+            return [bool((run(dit, *c) - before).abs().max() > 1e-6) for c in changed]
 
-    assert not dit(*values).any()
+    assert not run(dit, *values).any()
     seen = []
     for _ in range(2):
         optimizer.zero_grad()
-        (dit(*values) - values[0]).square().sum().backward()
+        (run(dit, *values) - values[0]).square().sum().backward()
         optimizer.step()
         seen.append(reach())
     assert seen == [[True, False, False], [True, True, True]]
@@ -55,9 +60,9 @@ def test_zero_at_first_then_the_image_and_then_time_and_condition_reach_the_outp
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
 def test_each_output_depends_on_all_patches_of_its_own_image_only(positions: str) -> None:
     dit, (x, t, e) = awake(small(positions=positions)), inputs()
-    before = dit(x, t, e)
+    before = run(dit, x, t, e)
     x[0, 0, 0, 0] += 0.5
-    difference = (dit(x, t, e) - before).abs()
+    difference = (run(dit, x, t, e) - before).abs()
     assert difference[0, 0, 7, 11] > 1e-6
     assert difference[1].max() == 0.0
 
@@ -107,17 +112,17 @@ def test_rotated_products_depend_on_distances_only() -> None:
 
 def test_rotary_transformer_without_learned_positions_still_knows_where_a_patch_is() -> None:
     dit, (x, t, e) = awake(small(positions="rotary")), inputs(batch=1)
-    mirrored = dit(x.flip(2, 3), t, e).flip(2, 3)
-    assert (dit(x, t, e) - mirrored).abs().max() > 1e-3
+    mirrored = run(dit, x.flip(2, 3), t, e).flip(2, 3)
+    assert (run(dit, x, t, e) - mirrored).abs().max() > 1e-3
 
 
 def test_patches_are_put_back_where_they_came_from() -> None:
     """With the blocks asleep and the last map copying, the output is the stem's linear map of each patch alone."""
     dit, (x, t, e) = small(), inputs()
     nn.init.normal_(dit.head.weight)
-    before = dit(x, t, e)
+    before = run(dit, x, t, e)
     x[:, :, 2:4, 6:8] += torch.rand(2, 1, 2, 2, dtype=torch.float64)
-    changed = (dit(x, t, e) - before).abs() > 1e-9
+    changed = (run(dit, x, t, e) - before).abs() > 1e-9
     expected = torch.zeros_like(changed)
     expected[:, :, 2:4, 6:8] = True
     assert torch.equal(changed, expected)
@@ -142,11 +147,11 @@ def test_gradients_are_those_of_finite_differences() -> None:
     torch.manual_seed(1)
     x, e = (torch.randn(1, *shape, dtype=torch.float64, requires_grad=True) for shape in (spec.shape, (8,)))
     t = torch.tensor([0.4], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x, e: dit(x, t, e), (x, e), eps=1e-6, atol=1e-6)
+    assert torch.autograd.gradcheck(lambda x, e: run(dit, x, t, e), (x, e), eps=1e-6, atol=1e-6)
 
 
 def test_two_outputs_are_twice_the_channels() -> None:
-    assert small(outputs=2)(*inputs()).shape == (2, 2, 8, 12)
+    assert run(small(outputs=2), *inputs()).shape == (2, 2, 8, 12)
 
 
 def test_patch_that_does_not_tile_the_image_names_those_that_do() -> None:
@@ -157,3 +162,61 @@ def test_patch_that_does_not_tile_the_image_names_those_that_do() -> None:
 def test_heads_too_odd_to_rotate_are_refused() -> None:
     with pytest.raises(ConfigError, match="divisible by 4, not 6"):
         DiT(ImageSpec(1, 8, 8), patch=2, width=12, layers=1, heads=2, positions="rotary")
+
+
+def told(batch: int = 2, tokens: int = 5, width: int = 6) -> Conditioning:
+    generator = torch.Generator().manual_seed(2)
+    vector, states = (
+        torch.rand(batch, *shape, dtype=torch.float64, generator=generator) for shape in ((16,), (tokens, width))
+    )
+    return Conditioning(vector, states, torch.arange(tokens) < torch.tensor([[tokens], [2]])[:batch])
+
+
+def test_a_text_wakes_with_the_rest_and_only_its_own_tokens_count() -> None:
+    dit, (x, t, _), text = small(context=6), inputs(), told()
+    assert not dit(x, t, text).any()
+    awake(dit)
+    before = dit(x, t, text)
+    for token, reaches in ((1, True), (3, False)):  # the second text has two tokens
+        assert text.tokens is not None
+        states = text.tokens.clone()
+        states[1, token] += 1.0
+        difference = (dit(x, t, Conditioning(text.vector, states, text.mask)) - before).abs()
+        assert bool(difference[1].max() > 1e-6) == reaches
+        assert difference[0].max() == 0.0
+
+
+def test_texts_filled_up_to_one_length_are_what_they_were() -> None:
+    dit, (x, t, _), text = awake(small(context=6)), inputs(), told()
+    null = Conditioning(text.vector, torch.ones(2, 1, 6).double(), torch.ones(2, 1, dtype=torch.bool))
+    both = dit(torch.cat([x, x]), torch.cat([t, t]), text.then(null))
+    torch.testing.assert_close(both, torch.cat([dit(x, t, text), dit(x, t, null)]))
+
+
+def test_cross_attention_equals_the_textbook_formula() -> None:
+    torch.manual_seed(0)
+    attention = awake(CrossAttention(12, heads=3, context=5)).double()
+    x, context = torch.randn(1, 4, 12, dtype=torch.float64), torch.randn(1, 6, 5, dtype=torch.float64)
+    mask = torch.tensor([[True, False, True, True, False, True]])
+    there = context[:, mask[0]]
+    q, (k, v) = attention.q(x), attention.kv(there).chunk(2, dim=2)
+
+    def normed(y: Tensor, weight: Tensor) -> Tensor:
+        return y / (y.square().mean(-1, keepdim=True) + torch.finfo(torch.float64).eps).sqrt() * weight
+
+    heads = []
+    for h in range(3):
+        mine = slice(4 * h, 4 * h + 4)
+        a, b = normed(q[..., mine], attention.norm_q.weight), normed(k[..., mine], attention.norm_k.weight)
+        heads.append((a @ b.transpose(1, 2) / 4**0.5).softmax(-1) @ v[..., mine])
+    torch.testing.assert_close(attention(x, context, mask), attention.out(torch.cat(heads, dim=2)))
+
+
+def test_a_context_adds_the_parameters_of_its_attention_and_modulation() -> None:
+    d, context, layers, head = 16, 6, 2, 8
+
+    def count(**kwargs: object) -> int:
+        return sum(p.numel() for p in small(**kwargs).parameters())
+
+    added = (d * d + d) + (2 * context * d + 2 * d) + (d * d + d) + 2 * head + 3 * (d * d + d)
+    assert count(context=context) - count() == layers * added

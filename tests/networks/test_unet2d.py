@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torch import Tensor
 
-from genbench.core import ConfigError, ImageSpec
+from genbench.core import Conditioning, ConfigError, ImageSpec
 from genbench.networks.unet2d import UNet2D
 
 CONF = Path(__file__).parents[2] / "conf" / "backbone"
@@ -40,19 +41,23 @@ def small(outputs: int = 1) -> UNet2D:
     return unet.double()
 
 
+def run(unet: UNet2D, x: Tensor, t: Tensor, e: Tensor) -> Tensor:
+    return unet(x, t, Conditioning(e))
+
+
 def test_zero_at_first() -> None:
-    assert not small()(*(torch.rand(2, *s, dtype=torch.float64) for s in ((1, 8, 8), (), (6,)))).any()
+    assert not run(small(), *(torch.rand(2, *s, dtype=torch.float64) for s in ((1, 8, 8), (), (6,)))).any()
 
 
 def test_image_time_and_embedding_reach_the_output_of_their_own_image_only() -> None:
     unet = small()
     torch.nn.init.normal_(unet.unet.conv_out.weight)
     values = [torch.rand(2, *s, dtype=torch.float64) for s in ((1, 8, 8), (), (6,))]
-    before = unet(*values)
+    before = run(unet, *values)
     for which in range(3):
         changed = [v.clone() for v in values]
         changed[which][0] += 0.3
-        difference = (unet(*changed) - before).abs()
+        difference = (run(unet, *changed) - before).abs()
         assert difference[0].max() > 1e-4
         assert difference[1].max() < 1e-12
 
@@ -63,14 +68,14 @@ def test_embedding_is_added_to_the_features_of_time() -> None:
     torch.nn.init.normal_(unet.unet.conv_out.weight)
     x, t, e = (torch.rand(2, *s, dtype=torch.float64) for s in ((1, 8, 8), (), (6,)))
     e[1] = e[0]
-    expected = unet(x, t, e)
+    expected = run(unet, x, t, e)
     with torch.no_grad():
         unet.unet.time_embedding.linear_2.bias += e[0]
-    torch.testing.assert_close(unet(x, t, torch.zeros_like(e)), expected)
+    torch.testing.assert_close(run(unet, x, t, torch.zeros_like(e)), expected)
 
 
 def test_two_outputs_are_twice_the_channels() -> None:
-    assert small(outputs=2)(torch.rand(2, 1, 8, 8).double(), torch.rand(2), torch.rand(2, 6)).shape == (2, 2, 8, 8)
+    assert run(small(outputs=2), torch.rand(2, 1, 8, 8).double(), torch.rand(2), torch.rand(2, 6)).shape == (2, 2, 8, 8)
 
 
 def test_sizes_it_cannot_have_name_the_fix() -> None:

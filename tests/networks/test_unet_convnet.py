@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genbench.core import ConfigError, ImageSpec
+from genbench.core import Conditioning, ConfigError, ImageSpec
 from genbench.networks.convnet import Decoder, Encoder
 from genbench.networks.unet import UNet
 
@@ -23,7 +23,7 @@ def awake(module: torch.nn.Module) -> torch.nn.Module:
 def test_shapes(size: int, channels: tuple[int, ...], colours: int) -> None:
     spec = ImageSpec(colours, size, size)
     image, e = torch.randn(2, *spec.shape), torch.randn(2, 6)
-    assert UNet(spec, channels, 1, 6, 2, 0.0)(image, torch.rand(2), e).shape == image.shape
+    assert UNet(spec, channels, 1, 6, 2, 0.0)(image, torch.rand(2), Conditioning(e)).shape == image.shape
     assert Encoder(spec, channels, 6, 5)(image, e).shape == (2, 5)
     assert Decoder(spec, channels, 6, 5, colours)(torch.randn(2, 5), e).shape == image.shape
 
@@ -31,18 +31,18 @@ def test_shapes(size: int, channels: tuple[int, ...], colours: int) -> None:
 def test_unet_starts_at_zero() -> None:
     spec = ImageSpec(1, 8, 8)
     unet = UNet(spec, (8, 16), 2, 8, 2, 0.0)
-    assert not unet(torch.randn(2, 1, 8, 8), torch.rand(2), torch.randn(2, 8)).any()
+    assert not unet(torch.randn(2, 1, 8, 8), torch.rand(2), Conditioning(torch.randn(2, 8))).any()
 
 
 def test_unet_sees_image_time_and_embedding_of_its_own_image_only() -> None:
     spec = ImageSpec(1, 8, 8)
     unet = awake(UNet(spec, (8, 16), 1, 8, 2, 0.0)).double()
     x, t, e = (torch.rand(2, *s, dtype=torch.float64) for s in ((1, 8, 8), (), (8,)))
-    out = unet(x, t, e)
+    out = unet(x, t, Conditioning(e))
     for which in range(3):
         changed = [v.clone() for v in (x, t, e)]
         changed[which][0] += 0.3
-        difference = (unet(*changed) - out).abs()
+        difference = (unet(*changed[:2], Conditioning(changed[2])) - out).abs()
         assert difference[0].max() > 1e-4
         assert difference[1].max() < 1e-12
 
@@ -50,9 +50,9 @@ def test_unet_sees_image_time_and_embedding_of_its_own_image_only() -> None:
 def test_corner_reaches_the_opposite_corner() -> None:
     unet = awake(UNet(ImageSpec(1, 8, 8), (8, 16), 1, 8, 2, 0.0)).double()
     x, t, e = (torch.rand(1, *s, dtype=torch.float64) for s in ((1, 8, 8), (), (8,)))
-    before = unet(x, t, e)
+    before = unet(x, t, Conditioning(e))
     x[0, 0, 0, 0] += 0.5
-    assert (unet(x, t, e) - before)[0, 0, 7, 7].abs() > 1e-6
+    assert (unet(x, t, Conditioning(e)) - before)[0, 0, 7, 7].abs() > 1e-6
 
 
 @pytest.mark.parametrize(

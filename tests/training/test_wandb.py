@@ -4,18 +4,22 @@ import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 import wandb
 from PIL import Image
 from wandb_reader import read_offline_runs
 
 from genbench.app.compose import compose
 from genbench.app.training import train
+from genbench.core.grid import image_grid
 from genbench.run import Run
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.jsonl import read_log
+from genbench.training.preview import _log
 from genbench.training.wandb import WandbLogger
 
 TINY = ("model=vae", "model.channels=[8,16]", "budget.images=256", "training.log_every=64", "protocol=quick")
@@ -201,3 +205,19 @@ def test_a_logger_without_a_run_is_silent(caplog: pytest.LogCaptureFixture) -> N
     logger.close()
     assert logger.version == ""
     assert warnings_of(caplog) == []
+
+
+def test_pictures_carry_their_captions() -> None:
+    logged: list[dict[str, object]] = []
+    logger = WandbLogger()
+    logger._run = SimpleNamespace(log=logged.append)
+    images = torch.zeros(20, 1, 8, 8, dtype=torch.uint8)
+    captions = [f"<b>{i}</b>" for i in range(20)]
+    _log(logger, images, image_grid(images), captions, 128)
+    sheet, captioned = logged
+    assert [picture._caption for picture in sheet["samples"]] == [None]
+    assert [picture._caption for picture in captioned["captioned"]] == captions[:16]
+    assert (sheet["images"], captioned["images"]) == (128, 128)
+    logged.clear()
+    _log(logger, images, image_grid(images), None, 128)
+    assert [set(row) for row in logged] == [{"samples", "images"}]

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 
 from genbench.app.build import resolve
 from genbench.app.judging import read_result
+from genbench.app.verdicts import checker_of, in_words
 from genbench.benchmark.aggregate import aggregate
 from genbench.benchmark.report import ModelPage
-from genbench.benchmark.report.page import Sheet
+from genbench.benchmark.report.page import Sheet, Told
 from genbench.benchmark.rows import CONTROL, EXTERNAL, Row, is_control
 from genbench.benchmark.tables import ranked
 from genbench.core import RunError
@@ -53,7 +55,7 @@ def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:
     for run in runs:
         config = run.config
         cell = {
-            "family": str(config.model._target_).split(".")[-2],
+            "family": family(config.model),
             "model": config.name,
             "data": run.manifest["data"]["name"],
             "seed": config.seed,
@@ -78,6 +80,13 @@ def _drawn_otherwise(cell: dict[str, Any]) -> dict[str, Any]:
     """The cell, with a benchmark's other way to draw from its run in the name."""
     variation = (cell["result"] or {}).get("variation")
     return cell if variation is None else {**cell, "model": f"{cell['model']} {variation}", "variation": variation}
+
+
+def family(model: DictConfig) -> str:
+    """What kind of generator a model's config node builds, as reports have it."""
+    if model.get("text_encoder") is not None:
+        return "text-to-image"
+    return str(model._target_).split(".")[-2]
 
 
 def _judgements(run: Run) -> list[dict[str, Any]]:
@@ -152,11 +161,22 @@ def pages(rows: Sequence[Row]) -> list[ModelPage]:
         run = Run.open(row["run"])
         sheet = run.sheet(row["variation"])
         images, labels = _load(sheet) if sheet.is_file() else NOTHING
+        told = _told(run, sheet) if sheet.is_file() else []
         beside = run.path / "results" / f"{row['protocol']}{suffix(row['variation'])}{NEIGHBOURS}"
         shown.append(
-            ModelPage(row, images, labels, read_log(run.log), beside.read_bytes() if beside.is_file() else None)
+            ModelPage(row, images, labels, read_log(run.log), beside.read_bytes() if beside.is_file() else None, told)
         )
     return shown
+
+
+def _told(run: Run, sheet: Path) -> list[Told]:
+    """The prompts of a sheet's images, with the verdicts of a checker where the run's data have one."""
+    table, checker = read_npz(sheet), checker_of(resolve(run.config))
+    prompts = table.caption or []
+    if checker is None:
+        return [Told(prompt) for prompt in prompts]
+    verdicts = [checker(image, prompt) for image, prompt in zip(table.image, prompts, strict=False)]
+    return [Told(prompt, v.ok, in_words(v)) for prompt, v in zip(prompts, verdicts, strict=True)]
 
 
 def real_images(runs: Iterable[Run]) -> dict[str, Sheet]:

@@ -12,6 +12,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from genbench.app.hints import misspelt, refuse_unknown_choices
 from genbench.app.paths import conf_dir, user_dir
+from genbench.app.quoting import quoted
 
 
 class JobFailedError(CompactHydraException):
@@ -42,7 +43,8 @@ def run(command: str) -> None:
         print(f"error: {job}: {message}", file=sys.stderr)
         raise JobFailedError(f"error: {message}")
 
-    arguments = sys.argv[1:]
+    arguments = quoted(sys.argv[1:])
+    sys.argv = [sys.argv[0], *arguments]
     refuse_unknown_choices(arguments)
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(task)()

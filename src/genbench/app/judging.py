@@ -80,9 +80,18 @@ def make_judge(
     if both:
         names: tuple[Split, Split] = ("train", "test")
         splits = {name: reference if name == rules.reference and not imported else read(name) for name in names}
+    captions = _captions(dataset, taught=any(metric.needs_captions for metric in metrics.values()))
     return Judge(
-        dataset.spec, rules, extractor, metrics, reference, splits, with_guide(sampler), keep_images, batch, progress
-    )
+        dataset.spec, rules, extractor, metrics, reference, splits, captions, with_guide(sampler), keep_images, batch,
+        progress,
+    )  # fmt: skip
+
+
+def _captions(dataset: ImageDataset, taught: bool) -> dict[Split, list[str]]:
+    """The test captions of captioned data, and those of training where a metric asks what was `taught`."""
+    splits: tuple[Split, ...] = ("train", "test") if taught else ("test",)
+    found = {split: dataset.table(split).caption for split in splits if dataset.spec.captions}
+    return {split: captions for split, captions in found.items() if captions is not None}
 
 
 @contextmanager
@@ -182,10 +191,12 @@ def _judged(
     path = run.result_path(judge.hash, variation and variation.name)
     own = resolve(run.config)["sampler"] if variation is None else variation.sampler
     # the first draw of a process pays for what later ones find ready: it is made off the clock
-    ModelSource(model, "warm-up").draw(0, range(min(judge.batch, judge.protocol.samples)))
+    ModelSource(model, "warm-up", prompts=judge.prompts).draw(0, range(min(judge.batch, judge.protocol.samples)))
     rounding, sampler = judge.protocol.rounding, judge.sampler or with_guide(own)
-    source = ModelSource(model, run.path.name, rounding=rounding)
+    source = ModelSource(model, run.path.name, rounding=rounding, prompts=judge.prompts)
     drawn_by = {"weights": sha256_of(run.weights_of(judge.protocol.weights)), "sampler": sampler, "rounding": rounding}
+    if model.reads_captions:
+        drawn_by["captions"] = judge.fields["captions"]["test"]
     store = ChunkStore(draws, drawn_by)
     result = merged(kept, {**judge.evaluate(source, store), "metrics": sorted(judge.metrics)})
     samples, train = judge.table(source, 0, store), judge.split("train")

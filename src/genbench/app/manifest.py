@@ -24,6 +24,7 @@ PACKAGES = (
     "torchmetrics",
     "numpy",
     "scikit-learn",
+    "transformers",
     "wandb",
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from genbench.app.build import build
+from genbench.app.verdicts import checker_of, in_words
 from genbench.core import GenerativeModel
 from genbench.data.dataset import ImageDataset, Split
 from genbench.evaluation import Protocol
@@ -44,6 +45,11 @@ def preview(
     protocol: Protocol = build(config["protocol"])
     split: Split = "train" if protocol.reference == "test" else "test"
 
+    checker = checker_of(config)
+
+    def told(image: Tensor, caption: str) -> str:
+        return caption if checker is None else f"{caption}: {in_words(checker(image, caption))}"
+
     @cache
     def probe() -> Probe:
         # at the first look, where it costs no training time and the model has found its device
@@ -51,10 +57,13 @@ def preview(
         image, _ = source.draw(SEED, source.choice(min(REFERENCE, len(dataset.table(split))), SEED))
         return Probe(extractor.to(next(model.parameters()).device), image, BATCH)
 
-    def look() -> tuple[Tensor, Mapping[str, float]]:
-        source = ModelSource(model, run.path.name)
+    def look() -> tuple[Tensor, Mapping[str, float], Sequence[str] | None]:
+        # never the test captions: these are what the result is reported for
+        source = ModelSource(model, run.path.name, prompts=dataset.table("train").caption)
         parts = [range(start, min(start + BATCH, DRAWN)) for start in range(0, DRAWN, BATCH)]
         image = torch.cat([source.draw(SEED, part)[0] for part in parts])
-        return image[:SHEET], probe()(image)
+        captions = source.captions(range(SHEET))
+        shown = None if captions is None else list(map(told, image, captions))
+        return image[:SHEET], probe()(image), shown
 
     return Preview(run.samples, config["training"]["preview_every"], look, selection)

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from genbench.app.listing import groups
 from genbench.app.paths import conf_dirs
 from genbench.app.signatures import alternatives, is_object, locate, type_hints
+from genbench.conditioning.text.base import TextEncoder
 from genbench.core import ConfigError, FirstStage, ImageSpec
 from genbench.diffusion.couplings import Coupling
 from genbench.diffusion.likelihoods import DiffusionLikelihood
@@ -28,11 +29,13 @@ from genbench.diffusion.times import TimeDensity
 from genbench.diffusion.weightings import Weighting
 from genbench.families.autoregressive import TokenSampler
 from genbench.features import DomainClassifier
+from genbench.metrics import Metric
 from genbench.networks.backbone import Backbone
 
 PARTS: dict[str, tuple[str, tuple[type, ...]]] = {
     "backbone": ("backbone", (Backbone,)),
     "first_stage": ("first stage", (FirstStage,)),
+    "text_encoder": ("text encoder", (TextEncoder,)),
     "scheduler": ("noise schedule", (NoiseSchedule,)),
     "objective": ("diffusion objective", (Objective,)),
     "weighting": ("loss weighting", (Weighting,)),
@@ -61,6 +64,7 @@ def check_rules(config: Mapping[str, Any]) -> None:
     if model is not None:
         _check_parts(config, model)
     _check_features(config)
+    _check_captions(config)
     _check_devices(config)
     _check_trainer(config)
     _check_selection(config)
@@ -91,6 +95,17 @@ def _check_features(config: Mapping[str, Any]) -> None:
     if features and spec and judged and built_by(features) is DomainClassifier:
         facts = {key: value for key, value in spec.items() if key != "_target_"}
         DomainClassifier(features.get("name", "digits"), features.get("weights")).check(ImageSpec(**facts))
+
+
+def _check_captions(config: Mapping[str, Any]) -> None:
+    """A metric of captions on data without them would be found out only after the training."""
+    spec, metrics = (config.get("data") or {}).get("spec"), config.get("metric") or {}
+    readers = [n for n, node in metrics.items() if (b := built_by(node)) and issubclass(b, Metric) and b.needs_captions]
+    if readers and spec and not spec.get("captions", False):
+        raise ConfigError(
+            f"metric {', '.join(readers)} judges by captions, and the data have none: choose data that have them, such "
+            "as data=shapes, or other metrics, such as metric=[fd]"
+        )
 
 
 def _check_devices(config: Mapping[str, Any]) -> None:

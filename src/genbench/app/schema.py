@@ -15,6 +15,7 @@ from pytorch_lightning.loggers.logger import Logger
 from torch.optim import Optimizer
 
 from genbench.app.validate import LATER, Section
+from genbench.conditioning.text.base import TextEncoder
 from genbench.core import FirstStage, GenerativeModel
 from genbench.data.dataset import ImageDataset
 from genbench.diffusion.couplings import Coupling
@@ -79,6 +80,7 @@ class ModelConfig(Section):
     times: TimeDensity | None = None
     coupling: Coupling | None = None
     first_stage: FirstStage | None = None
+    text_encoder: TextEncoder | None = None
     likelihood: DiffusionLikelihood | None = None
 
 
@@ -109,6 +111,8 @@ class SampleConfig(Section):
     run: str
     n: Count
     labels: list[Natural] | None
+    prompt: str | None
+    prompts: str | None
     sampler: DiffusionSampler | TokenSampler | None
     weights: Literal["ema", "raw"] | float
     seed: Seed
@@ -180,6 +184,16 @@ class ExportConfig(Section):
 
 
 @dataclass
+class PlayConfig(Section):
+    """`genbench play`."""
+
+    run: str
+    weights: Literal["ema", "raw"] | float
+    port: Annotated[int, Field(ge=0, lt=2**16)]
+    device: str
+
+
+@dataclass
 class ImportDiffusersConfig(Section):
     """`genbench import diffusers`."""
 
@@ -217,6 +231,7 @@ SCHEMAS: dict[str, type[Section]] = {
     "benchmark": BenchmarkConfig,
     "report": ReportConfig,
     "export": ExportConfig,
+    "play": PlayConfig,
     "import_diffusers": ImportDiffusersConfig,
     "features_fit": FeaturesFitConfig,
     "reference_export": ReferenceExportConfig,

@@ -15,7 +15,7 @@ from genbench.core import ConfigError, GenbenchError, GenerativeModel
 from genbench.features.files import sha256_of
 from genbench.run import Run, by_content
 
-ARCHITECTURE = ("backbone", "scheduler", "objective", "first_stage")
+ARCHITECTURE = ("backbone", "scheduler", "objective", "first_stage", "text_encoder")
 """The groups that say what a network's weights mean."""
 CONDITION = ("conditional", "label_dropout")
 """The model's own settings that do so too."""

@@ -22,6 +22,7 @@ from genbench.app.first_stage import remember_latents, settle_first_stage
 from genbench.app.manifest import manifest
 from genbench.app.preview import preview
 from genbench.app.start import settle_start, start_from
+from genbench.app.text_encoder import remember_captions, settle_text_encoder
 from genbench.core import ConfigError, GenerativeModel, RunError, TrainingError
 from genbench.data.dataset import ImageDataset
 from genbench.data.module import ImageDataModule
@@ -51,10 +52,11 @@ def open_experiment(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
 
     Raises:
         ConfigError: values of the wrong type, choices that do not go together, a first stage that does not fit, a run
-            to start from that is missing or unfinished.
+            to start from that is missing or unfinished, a text encoder that is not there.
         DataError: data that cannot be read or differ from what the config says.
     """
     dataset, _ = open_data(config)
+    settle_text_encoder(config, dataset)
     settle_start(config)
     return dataset, settle_first_stage(config, dataset)
 
@@ -75,6 +77,7 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     model: GenerativeModel = build(plain["model"])
     start_from(model, plain)
     remember_latents(model, dataset)
+    remember_captions(model, dataset)
     attach_guide(model, plain)
     record = manifest(plain["seed"], dataset.name, dataset.table("train").fingerprint())
     run = Run.create(folder, plain, record)

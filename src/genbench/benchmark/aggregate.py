@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from genbench.benchmark.rows import ROW_KEYS, Row, ScoreSummary
+from genbench.benchmark.rows import CAPTIONED, ROW_KEYS, Row, ScoreSummary, score
 from genbench.benchmark.statistics import estimate, finite, interval, mean, spread_of
 from genbench.core import RunError
 from genbench.metrics import within_range
@@ -61,6 +61,8 @@ def _judged_row(cells: Sequence[Cell]) -> Row:
     row["fd"], row["fd_std"] = fd["mean"], fd["std"]
     row["is"], row["is_std"] = inception["mean"], inception["std"]
     row["accuracy"] = row["scores"].get("accuracy", UNKNOWN)["mean"]
+    for key in CAPTIONED:
+        row[key] = score(row, key)
     row["bits_per_dim"] = mean(result.get("bits_per_dim") for result in results)
     row["train_seconds"] = mean(cell.get("train_seconds") for cell in cells)
     row["images_per_second"] = mean(cell.get("images_per_second") for cell in cells)

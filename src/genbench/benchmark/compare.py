@@ -16,7 +16,7 @@ MIXED = "Welch's t-test, with resampling errors where there is one training seed
 
 @dataclass(frozen=True)
 class Comparison:
-    """The two-sided p-value that two rows' distances are equal in expectation, and the name of its test."""
+    """The two-sided p-value that two rows' scores are equal in expectation, and the name of its test."""
 
     p: float
     test: str
@@ -26,13 +26,13 @@ class Comparison:
         return self.p < ALPHA
 
 
-def compare(a: Row, b: Row) -> Comparison | None:
-    """The test of two rows' Frechet distances; None where a row has no standard error.
+def compare(a: Row, b: Row, key: str) -> Comparison | None:
+    """The test of two rows' scores of one key; None where a row has no standard error.
 
     Two training seeds or more each: Welch's t-test over the seeds' means. One each: a z-test of the standard errors
     by resampling the samples, which covers their drawing and not the training. One of each: Welch's with both.
     """
-    mine, theirs = _distance(a), _distance(b)
+    mine, theirs = _estimate(a, key), _estimate(b, key)
     if mine is None or theirs is None:
         return None
     trained = [row["spread"] == "training seeds" for row in (a, b)]
@@ -40,9 +40,9 @@ def compare(a: Row, b: Row) -> Comparison | None:
     return Comparison(welch(*mine, *theirs, freedom(a), freedom(b)), test)
 
 
-def _distance(row: Row) -> tuple[float, float] | None:
+def _estimate(row: Row, key: str) -> tuple[float, float] | None:
     """The mean and its standard error."""
-    summary = row["scores"].get("fd")
+    summary = row["scores"].get(key)
     if summary is None or summary["mean"] is None or summary["error"] is None:
         return None
     return summary["mean"], summary["error"]

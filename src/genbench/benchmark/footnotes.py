@@ -14,21 +14,21 @@ KINDS = {
 }
 
 TEST = (
-    f'"Not distinguishable": a two-sided test of two distances gives p >= {ALPHA}. It is Welch\'s t-test over training '
+    f'"Not distinguishable": a two-sided test of two scores gives p >= {ALPHA}. It is Welch\'s t-test over training '
     "seeds or, where models were trained once, a bootstrap z-test (standard errors by the infinitesimal jackknife, the "
     "bootstrap's limit), which covers the drawing of samples alone."
 )
 
 
-def footnote(rows: Sequence[Row]) -> str:
-    """The ± of judged rows in words, and the test of the verdict over them."""
-    present = {_kind(row) for row in rows}
+def footnote(rows: Sequence[Row], key: str) -> str:
+    """The ± of judged rows in words, and the test of the verdict over their scores of one key."""
+    present = {_kind(row, key) for row in rows}
     kinds = [words for kind, words in KINDS.items() if kind in present]
     if not kinds:
         return "No ±: every model was trained and sampled once."
     return f"± is {', else '.join(kinds)}. {TEST}"
 
 
-def _kind(row: Row) -> str | None:
-    fd = row["scores"].get("fd")
-    return row["spread"] or ("bootstrap" if fd is not None and fd["error"] is not None else None)
+def _kind(row: Row, key: str) -> str | None:
+    score = row["scores"].get(key)
+    return row["spread"] or ("bootstrap" if score is not None and score["error"] is not None else None)

@@ -8,8 +8,9 @@ from functools import partial
 from genbench.benchmark.columns import ARROWS, Better, Column, with_deviation
 from genbench.benchmark.memorisation import copying
 from genbench.benchmark.rows import Row, is_real, score
+from genbench.metrics.checker import DETAILS
 
-IN_TABLE = ("fd", "is", "accuracy")
+IN_TABLE = ("fd", "is", "accuracy", "overall", "overall_held_out")
 """Scores that the main table shows."""
 
 PANEL: dict[str, tuple[str, Better]] = {
@@ -26,6 +27,15 @@ PANEL: dict[str, tuple[str, Better]] = {
     "auth": ("authentic", "real"),
     "lpips_diversity": ("LPIPS diversity", "real"),
     "cas": ("CAS", "high"),
+    "overall": ("as captioned", "high"),
+    "overall_held_out": ("held out", "high"),
+    "single_object": ("single object", "high"),
+    "two_objects": ("two objects", "high"),
+    "counting": ("counting", "high"),
+    "colour": ("colour", "high"),
+    "position": ("position", "high"),
+    "attribute_binding": ("binding", "high"),
+    "cannot_judge": ("not judged", "zero"),
 }
 """Title and better end of each known score, in the order they are shown.
 
@@ -38,12 +48,12 @@ OWN_NAMES = {"inception": {"fd_infinity": "FID∞", "kid": "KID x 1000"}, "clip"
 
 def panel(rows: Sequence[Row], features: str | None) -> list[Column]:
     """Family, model and a column per further score that any of the rows has; empty where none has one."""
-    present = {key for row in rows for key in row["scores"] if score(row, key) is not None} - set(IN_TABLE)
+    present = {key for row in rows for key in row["scores"] if score(row, key) is not None} - {*IN_TABLE, *DETAILS}
     keys = [*(key for key in PANEL if key in present), *sorted(present - PANEL.keys())]
     if not keys:
         return []
     names = [Column("family", lambda row: row["family"]), Column("model", partial(_name, rows))]
-    return [*names, *(_column(key, features) for key in keys)]
+    return [*names, *(score_column(key, features) for key in keys)]
 
 
 def panel_title(key: str, features: str | None) -> str:
@@ -57,7 +67,8 @@ def panel_scale(key: str, features: str | None) -> float:
     return 1000 if key == "kid" and features == "inception" else 1
 
 
-def _column(key: str, features: str | None) -> Column:
+def score_column(key: str, features: str | None) -> Column:
+    """The column of a score, under its title and with its ±."""
     better = PANEL[key][1] if key in PANEL else None
     text: Callable[[Row], str] = partial(with_deviation, key=key, scale=panel_scale(key, features))
     return Column(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast, get_args
 
 from genbench.benchmark.statistics import Spread, finite
 
@@ -35,6 +35,14 @@ Row = TypedDict(
         "is_std": float | None,
         "spread": Spread | None,
         "accuracy": float | None,
+        "overall": float | None,
+        "overall_held_out": float | None,
+        "single_object": float | None,
+        "two_objects": float | None,
+        "counting": float | None,
+        "colour": float | None,
+        "position": float | None,
+        "attribute_binding": float | None,
         "bits_per_dim": float | None,
         "likelihood": str | None,
         "params": int | None,
@@ -60,6 +68,19 @@ Row = TypedDict(
     },
 )
 ROW_KEYS: tuple[str, ...] = tuple(Row.__annotations__)
+
+Captioned = Literal[
+    "overall",
+    "overall_held_out",
+    "single_object",
+    "two_objects",
+    "counting",
+    "colour",
+    "position",
+    "attribute_binding",
+]
+CAPTIONED: tuple[Captioned, ...] = get_args(Captioned)
+"""Shares of pictures that show what their caption says, which every row has beside those in `scores`."""
 
 CONTROL = "control"
 EXTERNAL = "external"

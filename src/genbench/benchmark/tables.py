@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from genbench.benchmark.columns import Column, columns
+from genbench.benchmark.deciding import Deciding, deciding, rank
 from genbench.benchmark.footnotes import footnote
-from genbench.benchmark.panel import panel
+from genbench.benchmark.panel import panel, score_column
 from genbench.benchmark.rows import Row, is_control, is_real, normalised
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that may be compared, best Frechet distance first, failures and then controls last."""
+    """Rows that may be compared, best first by the score that decides, failures and then controls last."""
 
     data: str
     features: str | None
@@ -25,8 +25,19 @@ class Table:
     """What sets this table's protocol apart from the others'; None when there is one table."""
 
     @property
+    def deciding(self) -> Deciding:
+        """The score that ranks this table's models."""
+        return deciding(self.rows)
+
+    @property
     def columns(self) -> list[Column]:
-        return columns(self.features)
+        """The columns of the main table: with captions, their scores and no column of numbers that is empty."""
+        shown = columns(self.features)
+        if all(row["overall"] is None for row in self.rows):
+            return shown
+        captioned = [score_column(key, self.features) for key in ("overall", "overall_held_out")]
+        shown = [*shown[:4], *captioned, *shown[4:]]
+        return [c for c in shown if not c.numeric or any(c.number(row) is not None for row in self.rows)]
 
     @property
     def panel(self) -> list[Column]:
@@ -40,13 +51,14 @@ class Table:
 
     @property
     def judged(self) -> list[Row]:
-        """Models with a Frechet distance, best first."""
-        return [row for row in self.rows if not is_control(row) and row["fd"] is not None]
+        """Models with the score that decides, best first."""
+        score = self.deciding
+        return [row for row in self.rows if not is_control(row) and score.of(row) is not None]
 
     @property
     def controls(self) -> dict[str, Row]:
-        """Control rows with a Frechet distance by model name: `real`, `noise`, ..."""
-        return {row["model"]: row for row in self.rows if is_control(row) and row["fd"] is not None}
+        """Judged control rows by model name: `real`, `noise`, ..."""
+        return {row["model"]: row for row in self.scored if is_control(row)}
 
     @property
     def real(self) -> Row | None:
@@ -78,17 +90,12 @@ class Table:
 
     @property
     def footnote(self) -> str:
-        return footnote(self.scored)
+        return footnote(self.scored, self.deciding.key)
 
 
 def ranked(rows: Iterable[Row]) -> list[Row]:
-    """Models by Frechet distance, then those without a result, then controls by theirs."""
-
-    def order(row: Row) -> tuple[bool, bool, float, str]:
-        fd = row["fd"]
-        return is_control(row), row["status"] != "ok", math.inf if fd is None else fd, row["model"]
-
-    return sorted(rows, key=order)
+    """Models, best first, then those without a result, then controls in the same order."""
+    return sorted(rows, key=lambda row: (is_control(row), row["status"] != "ok", *rank(row), row["model"]))
 
 
 def split(rows: Sequence[Row]) -> list[Table]:

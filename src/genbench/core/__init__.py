@@ -1,6 +1,7 @@
 """The words every other package speaks: images, batches, noise, models and what they optimise."""
 
 from genbench.core.batch import Batch, Condition
+from genbench.core.conditioning import Conditioning
 from genbench.core.errors import ConfigError, DataError, GenbenchError, RunError, TrainingError
 from genbench.core.first_stage import FirstStage
 from genbench.core.model import Autoencoder, GenerativeModel, HasLikelihood, Likelihood, TrainStep
@@ -11,6 +12,7 @@ __all__ = [
     "Autoencoder",
     "Batch",
     "Condition",
+    "Conditioning",
     "ConfigError",
     "DataError",
     "FirstStage",

@@ -55,6 +55,11 @@ class GenerativeModel(nn.Module, ABC):
         """All whose evaluations are that cost: `network`, and what helps it to sample."""
         return (self.network,)
 
+    @property
+    def reads_captions(self) -> bool:
+        """Whether captions say what a sample shows; `conditional` says so of labels."""
+        return False
+
     @abstractmethod
     def train_steps(self) -> Sequence[TrainStep]:
         """The optimiser moves made for every batch, in order."""

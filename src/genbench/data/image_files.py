@@ -93,9 +93,21 @@ class FittingDecoder(Decoder):
             )
 
     def __call__(self, path: Path) -> Tensor:
-        return read_image(path, lambda image: self._resized(self._cropped(self._converted(image, path), path)))
+        return read_image(path, lambda image: self._prepared(image, path))
 
-    def _converted(self, image: Image.Image, path: Path) -> Image.Image:
+    def fitted(self, image: Image.Image, place: str) -> Tensor:
+        """An image that is open already, uint8 [channels, height, width]; `place` is what errors call it.
+
+        Raises:
+            DataError: as for a file.
+        """
+        pixels = np.array(self._prepared(image, place))
+        return torch.from_numpy(pixels).reshape(*pixels.shape[:2], -1).permute(2, 0, 1).contiguous()
+
+    def _prepared(self, image: Image.Image, path: Path | str) -> Image.Image:
+        return self._resized(self._cropped(self._converted(image, path), path))
+
+    def _converted(self, image: Image.Image, path: Path | str) -> Image.Image:
         mode = "L" if self.channels == 1 else "RGB"
         if image.mode == mode:
             image.load()
@@ -112,7 +124,7 @@ class FittingDecoder(Decoder):
             )
         return image.convert(mode)
 
-    def _cropped(self, image: Image.Image, path: Path) -> Image.Image:
+    def _cropped(self, image: Image.Image, path: Path | str) -> Image.Image:
         if self.crop == "none":
             return image
         side = min(image.size) if self.resize != "none" else self.size or 0
@@ -133,21 +145,32 @@ class FittingDecoder(Decoder):
 class StreamedTable(ImageTable):
     """Image files read whenever they are taken, for folders that memory cannot hold.
 
-    `files` are paths relative to `root`. The fingerprint covers the decoder, labels, and every file's path,
-    size and time of change: reading the pixels would cost an epoch, so a copy of a folder has another
+    `files` are paths relative to `root`. The fingerprint covers the decoder, labels, captions, and every file's
+    path, size and time of change: reading the pixels would cost an epoch, so a copy of a folder has another
     fingerprint unless the copy keeps the times.
     """
 
     def __init__(
-        self, root: Path, files: list[str], label: Tensor | None, decoder: Decoder, reference: Path, levels: int
+        self,
+        root: Path,
+        files: list[str],
+        label: Tensor | None,
+        decoder: Decoder,
+        reference: Path,
+        levels: int,
+        caption: list[str] | None = None,
     ) -> None:
-        self.root, self.files, self._label = root, files, label
+        self.root, self.files, self._label, self._caption = root, files, label, caption
         self.decoder, self.reference, self.levels = decoder, reference, levels
         self.shape = decoder(reference).shape
 
     @property
     def label(self) -> Tensor | None:
         return self._label
+
+    @property
+    def caption(self) -> list[str] | None:
+        return self._caption
 
     @property
     def nbytes(self) -> int:
@@ -160,7 +183,8 @@ class StreamedTable(ImageTable):
     def take(self, indices: Sequence[int] | Tensor) -> Images:
         rows = torch.as_tensor(indices, dtype=torch.int64)
         image = torch.stack([self._read(self.files[i]) for i in rows.tolist()])
-        return Images(image, None if self._label is None else self._label[rows], None, rows)
+        caption = None if self._caption is None else [self._caption[i] for i in rows.tolist()]
+        return Images(image, None if self._label is None else self._label[rows], caption, rows)
 
     def resident(self) -> ResidentTable:
         """The same images, all read into memory."""
@@ -168,13 +192,14 @@ class StreamedTable(ImageTable):
         with ThreadPoolExecutor() as pool:
             for row, pixels in enumerate(pool.map(self._read, self.files)):
                 image[row] = pixels
-        return ResidentTable(image, self._label)
+        return ResidentTable(image, self._label, self._caption)
 
     def fingerprint(self) -> str:
         stats = [(name, (self.root / name).stat()) for name in self.files]
         files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
         label = None if self._label is None else self._label.tolist()
-        return hashlib.sha256(json.dumps([asdict(self.decoder), files, label]).encode()).hexdigest()
+        said = [asdict(self.decoder), files, label] + ([] if self._caption is None else [self._caption])
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     def _read(self, name: str) -> Tensor:
         path = self.root / name

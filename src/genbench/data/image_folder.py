@@ -11,6 +11,7 @@ from genbench.core import DataError, ImageSpec
 from genbench.data.dataset import ImageDataset, Split
 from genbench.data.image_files import Crop, FittingDecoder, Resize, StreamedTable, find_images, is_image
 from genbench.data.images import ImageTable
+from genbench.data.metadata import METADATA, read_captions
 from genbench.data.split import in_test
 
 _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -18,29 +19,33 @@ _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", "
 
 @dataclass(frozen=True)
 class Listing:
-    """Image files relative to their folder, in order, with labels into `classes` where there are any."""
+    """Image files relative to their folder, in order, with labels into `classes` and captions where there are any."""
 
     folder: Path
     files: list[str]
     label: list[int]
     classes: list[str]
+    caption: list[str] | None = None
 
     def keep(self, rows: Sequence[int]) -> "Listing":
         """The files at `rows`."""
         label = [self.label[i] for i in rows] if self.classes else []
-        return Listing(self.folder, [self.files[i] for i in rows], label, self.classes)
+        caption = None if self.caption is None else [self.caption[i] for i in rows]
+        return Listing(self.folder, [self.files[i] for i in rows], label, self.classes, caption)
 
 
 class ImageFolder(ImageDataset):
     """Image files below `root`: its `train` and `test` folders, or all of them, split by the hash of their path.
 
-    Each may hold one folder per class (labels follow the sorted names) or the files themselves (no labels).
+    Each may hold one folder per class (labels follow the sorted names) or the files themselves (no labels). With a
+    metadata.jsonl in it (Hugging Face's imagefolder) its images, at any depth, have captions and no labels:
+    `caption_column` is their key there.
     About `test_fraction` of the files are set aside where there is no `test` folder. Images that occupy at
     most `resident_limit` bytes in memory are kept there, others are read as they are needed.
     `FittingDecoder` says what `size`, `resize`, `crop` and `channels` do.
 
     Raises:
-        DataError: no images, a file that cannot be used, or images unlike `spec`.
+        DataError: no images, a file that cannot be used, captions that do not fit the files, or images unlike `spec`.
     """
 
     def __init__(
@@ -52,17 +57,19 @@ class ImageFolder(ImageDataset):
         resize: Resize = "none",
         crop: Crop = "none",
         channels: Literal[1, 3] = 3,
+        caption_column: str = "text",
         test_fraction: float = 0.1,
         flip: bool = False,
         resident_limit: int = 2**30,
     ) -> None:
-        self._listings = list_splits(Path(root).expanduser(), test_fraction)
+        self._listings = list_splits(Path(root).expanduser(), test_fraction, caption_column)
         self._decoder = FittingDecoder(channels, size, resize, crop)
         train = self._listings["train"]
         self._reference = train.folder / train.files[0]
         _, height, width = self._decoder(self._reference).shape
         levels = 256 if spec is None else spec.levels
-        found = ImageSpec(channels, height, width, num_classes=len(train.classes), levels=levels)
+        captioned = train.caption is not None
+        found = ImageSpec(channels, height, width, len(train.classes), levels, captions=captioned)
         super().__init__(name, found, spec, flip)
         self._limit = resident_limit
         self._tables: dict[Split, ImageTable] = {}
@@ -75,19 +82,28 @@ class ImageFolder(ImageDataset):
     def _read(self, split: Split) -> ImageTable:
         listing = self._listings[split]
         label = torch.tensor(listing.label) if listing.classes else None
-        table = StreamedTable(listing.folder, listing.files, label, self._decoder, self._reference, self.spec.levels)
+        levels = self.spec.levels
+        table = StreamedTable(
+            listing.folder, listing.files, label, self._decoder, self._reference, levels, listing.caption
+        )
         return table.resident() if table.nbytes <= self._limit else table
 
 
-def list_splits(root: Path, test_fraction: float) -> dict[Split, Listing]:
+def list_splits(root: Path, test_fraction: float, caption_column: str = "text") -> dict[Split, Listing]:
     """The files of both splits.
 
     Raises:
-        DataError: a split without images, or a class that only the test split has.
+        DataError: a split without images, a class that only the test split has, or captions in one split only.
     """
     if not (root / "train").is_dir() or not (root / "test").is_dir():
-        return _hashed_split(list_images(root), test_fraction)
-    train, test = list_images(root / "train"), list_images(root / "test")
+        return _hashed_split(list_images(root, caption_column), test_fraction)
+    train, test = list_images(root / "train", caption_column), list_images(root / "test", caption_column)
+    with_captions = [split.folder for split in (train, test) if split.caption is not None]
+    if len(with_captions) == 1 or (root / METADATA).is_file():
+        there = with_captions[0] if with_captions else root
+        raise DataError(
+            f"{there} has a {METADATA}; {root / 'train'} and {root / 'test'} each need one of their own images"
+        )
     stray = sorted(set(test.classes) - set(train.classes))
     if stray or bool(train.classes) != bool(test.classes):
         raise DataError(
@@ -95,17 +111,21 @@ def list_splits(root: Path, test_fraction: float) -> dict[Split, Listing]:
             f"{train.classes or 'none'}; give both the same class folders"
         )
     label = [train.classes.index(test.classes[i]) for i in test.label]
-    return {"train": train, "test": Listing(test.folder, test.files, label, train.classes)}
+    return {"train": train, "test": Listing(test.folder, test.files, label, train.classes, test.caption)}
 
 
-def list_images(folder: Path) -> Listing:
-    """The image files of one folder, with the names of its subfolders as classes if it has any.
+def list_images(folder: Path, caption_column: str = "text") -> Listing:
+    """The image files of one folder, with the captions of its metadata.jsonl, or its subfolders as classes.
 
     Raises:
-        DataError: no folder, no images, a class without images, or images both beside and in class folders.
+        DataError: no folder, no images, a class without images, images both beside and in class folders, or captions
+            that do not fit the images.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give one that holds images, such as data.root=FOLDER")
+    if (folder / METADATA).is_file():
+        files = find_images(folder, _SUFFIXES)
+        return Listing(folder, files, [], [], read_captions(folder, files, caption_column))
     entries = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     flat = [name for name in entries if is_image(name, _SUFFIXES) and not (folder / name).is_dir()]
     classes = [name for name in entries if (folder / name).is_dir()]

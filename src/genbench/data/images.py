@@ -44,6 +44,11 @@ class ImageTable(ABC):
     def label(self) -> Tensor | None:
         """Every label, int64 [len(self)], or None for data without labels."""
 
+    @property
+    @abstractmethod
+    def caption(self) -> list[str] | None:
+        """Every caption, or None for data without captions; no image is read for it."""
+
     @abstractmethod
     def __len__(self) -> int: ...
 
@@ -64,11 +69,15 @@ class ResidentTable(ImageTable):
     """Images in memory, on the CPU or a device; its fingerprint covers pixels, labels and captions."""
 
     def __init__(self, image: Tensor, label: Tensor | None = None, caption: list[str] | None = None) -> None:
-        self.image, self._label, self.caption = image, label, caption
+        self.image, self._label, self._caption = image, label, caption
 
     @property
     def label(self) -> Tensor | None:
         return self._label
+
+    @property
+    def caption(self) -> list[str] | None:
+        return self._caption
 
     @property
     def nbytes(self) -> int:
@@ -78,7 +87,7 @@ class ResidentTable(ImageTable):
     def to(self, device: torch.device | str) -> ResidentTable:
         """The same table on `device`."""
         label = None if self._label is None else self._label.to(device)
-        return ResidentTable(self.image.to(device), label, self.caption)
+        return ResidentTable(self.image.to(device), label, self._caption)
 
     def select(self, indices: Sequence[int] | Tensor) -> ResidentTable:
         """A table of the images at `indices`, in that order."""
@@ -90,13 +99,13 @@ class ResidentTable(ImageTable):
 
     def take(self, indices: Sequence[int] | Tensor) -> Images:
         rows = torch.as_tensor(indices, dtype=torch.int64)
-        caption = None if self.caption is None else [self.caption[i] for i in rows.tolist()]
+        caption = None if self._caption is None else [self._caption[i] for i in rows.tolist()]
         rows = rows.to(self.image.device)
         label = None if self._label is None else self._label.index_select(0, rows)
         return Images(self.image.index_select(0, rows), label, caption, rows)
 
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(json.dumps([list(self.image.shape), self.caption]).encode())
+        digest = hashlib.sha256(json.dumps([list(self.image.shape), self._caption]).encode())
         for part in (self.image, self._label):
             if part is not None:
                 digest.update(part.contiguous().cpu().numpy().data)

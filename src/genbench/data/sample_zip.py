@@ -50,6 +50,10 @@ class ZipTable(ImageTable):
         return self._label
 
     @property
+    def caption(self) -> list[str] | None:
+        return None
+
+    @property
     def nbytes(self) -> int:
         """Bytes the images would occupy in memory."""
         return len(self) * self.shape.numel()

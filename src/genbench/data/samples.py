@@ -26,7 +26,7 @@ def read_samples(path: Path, spec: ImageSpec) -> ImageTable:
     """The images of an npz archive, or every PNG and JPEG in a folder or zip in the order of their paths.
 
     They must have the shape of `spec`, whose other facts may differ; `as_data` says how grey images may be stored.
-    Archives can hold labels: `read_npz` and `ZipTable` say where.
+    Archives can hold labels, an npz captions too: `read_npz` and `ZipTable` say where.
 
     Raises:
         DataError: nothing there, no images, an image that cannot be read, or one of another shape or mode.
@@ -40,7 +40,7 @@ def read_samples(path: Path, spec: ImageSpec) -> ImageTable:
     if path.suffix.lower() == ".zip":
         return _read_zip(path, spec)
     table = read_npz(path)
-    return ResidentTable(as_data(table.image, spec, f"{path} holds images that are"), table.label)
+    return ResidentTable(as_data(table.image, spec, f"{path} holds images that are"), table.label, table.caption)
 
 
 def as_data(image: Tensor, spec: ImageSpec, subject: str) -> Tensor:

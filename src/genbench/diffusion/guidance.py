@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from genbench.core import ConfigError
+from genbench.core import Conditioning, ConfigError
 
 Evaluation = Callable[[Tensor, Tensor], Tensor]
 """(scaled x_t [B,C,H,W], t [B]) -> a network's output under its condition."""
@@ -35,13 +35,13 @@ class Guidance:
             )
 
     def __call__(
-        self, network: nn.Module, x: Tensor, t: Tensor, conditional: Tensor, null: Tensor, level: Tensor
+        self, network: nn.Module, x: Tensor, t: Tensor, conditional: Conditioning, null: Conditioning, level: Tensor
     ) -> Tensor:
         """The guided output of a network at noise `level`; 1 is conditional, 0 unconditional, at one evaluation."""
         scale = self.scale_at(level)
         if not isinstance(scale, Tensor) and scale in (0.0, 1.0):
             return network(x, t, conditional if scale == 1.0 else null)  # type: ignore[no-any-return]
-        both = network(torch.cat([x, x]), torch.cat([t, t]), torch.cat([conditional, null]))
+        both = network(torch.cat([x, x]), torch.cat([t, t]), conditional.then(null))
         good, bad = both.chunk(2)
         return self._away(good, bad, x.shape[1], scale)
 

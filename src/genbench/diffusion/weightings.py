@@ -81,6 +81,22 @@ class EDM(Weighting):
         return (1.0 / self.sigma_data**2 + snr) * gain.square()
 
 
+class Velocity(Weighting):
+    """(1 + sqrt(SNR))^2 of the image's error, which makes it the error of eps - x0: uniform for that, on any schedule.
+
+    The share of noise sigma / (alpha + sigma), t on the flow, counts as at least `least`: below, the weight of an
+    error that no network avoids would grow without end (as Li & He 2025, "Back to Basics", section 4, bound it).
+    """
+
+    def __init__(self, least: float = 0.05) -> None:
+        if not 0.0 < least < 1.0:
+            raise ConfigError(f"weighting.least is {least}; expected a share of noise between 0 and 1")
+        self.least = least
+
+    def __call__(self, snr: Tensor, gain: Tensor) -> Tensor:
+        return (1.0 + snr.sqrt()).clamp(max=1.0 / self.least).square() * gain.square()
+
+
 def _positive(name: str, value: float) -> float:
     if value <= 0.0:
         raise ConfigError(f"weighting.{name} is {value}; expected a positive number")

@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from genbench.evaluation.runner import Judge, Result
-from genbench.evaluation.sources import BlurSource, ImageSource, NoiseSource, OneModeSource, Table, TableSource
+from genbench.evaluation.sources import (
+    BlurSource,
+    ChanceSource,
+    ImageSource,
+    NoiseSource,
+    OneModeSource,
+    RetrievalSource,
+    Table,
+    TableSource,
+)
 from genbench.metrics import FeatureTable
 
 REAL = (
@@ -16,13 +25,15 @@ REAL = (
 
 
 def controls(judge: Judge, train: Table, test: Table, name: str) -> dict[str, Result]:
-    """The results of five sources that are no models, by name.
+    """The results of sources that are no models, by name.
 
     `real`: images that are not the reference, and not what the metrics of memorisation compare with either: the
     test split against a training reference, or else training images with those left over as training split.
     `train copy`: a model that memorised the training images, which those metrics must flag. `noise`: uniform
-    pixels. `blur`: training images out of focus. `one mode`: nothing but images of one class. Where a split has
-    fewer images than the protocol asks for, all of it is used under the protocol of that size.
+    pixels. `blur`: training images out of focus. `one mode`: nothing but images of one class. Where a metric reads
+    captions also `chance`: test images with one another's captions, and `retrieval`: for each test caption the
+    training image whose caption shares most words with it. Where a split has fewer images than the protocol asks for,
+    all of it is used under the protocol of that size.
     """
     copy = TableSource(train, f"{name} train")
     against_test = judge.protocol.reference == "test"
@@ -30,10 +41,15 @@ def controls(judge: Judge, train: Table, test: Table, name: str) -> dict[str, Re
     sources: dict[str, ImageSource] = {
         "real": real,
         "train copy": copy,
-        "noise": NoiseSource(judge.spec),
+        "noise": NoiseSource(judge.spec, judge.prompts),
         "blur": BlurSource(train, f"{name} blurred", levels=judge.spec.levels),
-        "one mode": OneModeSource(train, f"{name} one mode"),
+        "one mode": OneModeSource(train, f"{name} one mode", judge.prompts),
     }
+    if judge.prompts is not None and any(metric.needs_captions for metric in judge.metrics.values()):
+        sources |= {
+            "chance": ChanceSource(test, judge.prompts, f"{name} test, captions dealt out"),
+            "retrieval": RetrievalSource(train, judge.prompts, f"{name} train, nearest caption"),
+        }
     results = {}
     for control, source in sources.items():
         n = min(judge.protocol.samples, source.size or judge.protocol.samples)

@@ -58,7 +58,7 @@ def extract(
                     if here == ours:
                         rows.put(start, worker.make(chosen) if ours else worker.read(chosen))
                         bar.update(len(chosen))
-    return rows.table(extractor.classifies)
+    return rows.table(extractor.classifies, source.captions(indices))
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,11 @@ class Rows:
             room[start : start + len(tensor)] = tensor
             self.filled += len(tensor)
 
-    def table(self, classifies: bool) -> FeatureTable:
+    def table(self, classifies: bool, caption: list[str] | None = None) -> FeatureTable:
         """The table, once every row is there."""
         assert self.filled == self.n * len(self.columns)
         c = self.columns
-        return FeatureTable(c["features"], c["logits"], c.get("label"), classifies, c.get("image"))
+        return FeatureTable(c["features"], c["logits"], c.get("label"), classifies, c.get("image"), caption)
 
     def _room(self, name: str, tensor: Tensor) -> Tensor:
         shape = (self.n, *tensor.shape[1:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import statistics
 import warnings
@@ -10,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from genbench.core import ConfigError, ImageSpec
+from genbench.core import ConfigError, DataError, ImageSpec
 from genbench.evaluation.extraction import extract
 from genbench.evaluation.minimum import require_enough
 from genbench.evaluation.protocol import Protocol, short_hash
@@ -35,14 +37,16 @@ Z95 = 1.959964
 class Judge:
     """Scores any source of images against one reference under one protocol.
 
-    `splits` are the data's own images, for the metrics that compare with both; `sampler` is what every model was
-    made to draw with, None if each drew with its own. `keep_images` keeps drawn images in the store for further
-    judges, even if no metric of this one needs them. `batch` moves speed and memory, never a score. Fewer images
-    than feature dimensions are scored, with a warning and a flag in the result.
+    `splits` are the data's own images, for the metrics that compare with both. `captions` are those of captioned data:
+    the test captions are what models are asked for, image i for number i modulo their count. `sampler` is what every
+    model was made to draw with, None if each drew with its own. `keep_images` keeps drawn images in the store for
+    further judges, even if no metric of this one needs them. `batch` moves speed and memory, never a score. Fewer
+    images than feature dimensions are scored, with a warning and a flag in the result.
 
     Raises:
         ConfigError: an extractor that cannot judge images of this spec, metrics with other constants than the
-            protocol's or a need for more images, or imported statistics of another number of features.
+            protocol's, a need for more images or for captions where there are none, or imported statistics of another
+            number of features.
     """
 
     spec: ImageSpec
@@ -51,6 +55,7 @@ class Judge:
     metrics: Mapping[str, Metric]
     reference: Reference
     splits: Mapping[Split, Reference] = field(default_factory=dict)
+    captions: Mapping[Split, Sequence[str]] = field(default_factory=dict)
     sampler: Mapping[str, Any] | None = None
     keep_images: bool = False
     batch: int = 250
@@ -59,6 +64,7 @@ class Judge:
     def __post_init__(self) -> None:
         self.extractor.check(self.spec)
         self._check_constants()
+        self._check_captions()
         self._check_width()
         require_enough(self.metrics, self._counts, len(self.reference.moments.mean))
         for flag in self._reference_flags():
@@ -71,7 +77,13 @@ class Judge:
         others = {name: split.sha256 for name, split in self.splits.items() if split is not self.reference}
         weights = {name: metric.fingerprint for name, metric in self.metrics.items() if metric.fingerprint}
         identity = self.protocol.identity(self.extractor, self.spec.levels, reference | others, self.sampler)
-        return identity | ({"metrics": weights} if weights else {})
+        captions = {split: _sha256(texts) for split, texts in self.captions.items()}
+        return identity | ({"metrics": weights} if weights else {}) | ({"captions": captions} if captions else {})
+
+    @property
+    def prompts(self) -> Sequence[str] | None:
+        """What a model that reads captions is asked for, in turn."""
+        return self.captions.get("test")
 
     @property
     def hash(self) -> str:
@@ -97,7 +109,7 @@ class Judge:
             DataError: fewer images than the protocol asks for, or images unlike the data.
         """
         once = source.once or source.size == self.protocol.samples
-        repeats, flags = [], self._reference_flags()
+        repeats, flags = [], self._reference_flags() + self._caption_flags(source)
         for seed in range(1 if once else self.protocol.repeats):
             table = self.table(source, seed, store)
             flags += [flag for flag in self._flags(table, source.name) if flag not in flags]
@@ -134,7 +146,9 @@ class Judge:
 
     def scores(self, samples: FeatureTable, train: FeatureTable | None) -> Scores:
         """The numbers of one table; `train` are the images that a model may have memorised."""
-        evidence = Evidence(samples, self.reference.table, self.reference.moments, train, self.split("test"))
+        evidence = Evidence(
+            samples, self.reference.table, self.reference.moments, train, self.split("test"), self.captions.get("train")
+        )
         scores: Scores = {}
         for name, metric in self.metrics.items():
             found = metric(evidence)
@@ -155,6 +169,30 @@ class Judge:
                         f"metric.{name} computes with {constant}={value}, but the protocol, whose hash speaks for it, "
                         f"says {said}: set protocol.{constant}={value}"
                     )
+
+    def _check_captions(self) -> None:
+        if self._caption_metrics and not self.prompts:
+            names = ", ".join(self._caption_metrics)
+            raise ConfigError(
+                f"metric {names} judges by captions, and these data have none: use data that have them, such as "
+                "data=shapes, or other metrics, such as metric=[fd]"
+            )
+
+    @property
+    def _caption_metrics(self) -> list[str]:
+        return [name for name, metric in self.metrics.items() if metric.needs_captions]
+
+    def _caption_flags(self, source: ImageSource) -> list[str]:
+        """That a model was asked for nothing; stored images without captions are refused."""
+        if not self._caption_metrics or source.captions([0]) is not None:
+            return []
+        names = ", ".join(self._caption_metrics)
+        if source.cost is None:
+            raise DataError(
+                f"{source.name} does not say what its images were asked to show, and metric {names} needs to know: "
+                "give an npz with an array `captions`, or other metrics, such as metric=[fd]"
+            )
+        return [f"{source.name} reads no captions: {names} does not apply"]
 
     def _check_width(self) -> None:
         if self.reference.table is not None:
@@ -190,6 +228,10 @@ def _singular(count: int | None, dims: int, who: str) -> list[str]:
         f"{who}: {count} images cannot fill a covariance of {dims} features; the Frechet distance is computed, "
         f"but biased: use more than {dims} images"
     ]
+
+
+def _sha256(captions: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(captions)).encode()).hexdigest()
 
 
 def _plain(row: Mapping[str, Score]) -> dict[str, float | None]:

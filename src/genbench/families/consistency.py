@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from genbench.core import Batch, ConfigError, FirstStage, ImageSpec, Noise
+from genbench.conditioning.text.base import TextEncoder
+from genbench.core import Batch, Conditioning, ConfigError, FirstStage, ImageSpec, Noise
 from genbench.core.model import Losses
 from genbench.diffusion.denoiser import broadcast
 from genbench.diffusion.objectives import Objective
@@ -36,6 +37,7 @@ class ConsistencyTuning(Diffusion):
         sampler: DiffusionSampler,
         backbone: Backbone,
         first_stage: FirstStage | None = None,
+        text_encoder: TextEncoder | None = None,
         conditional: bool = True,
         label_dropout: float = 0.1,
         q: float = 2.0,
@@ -53,6 +55,7 @@ class ConsistencyTuning(Diffusion):
             sampler,
             backbone,
             first_stage=first_stage,
+            text_encoder=text_encoder,
             conditional=conditional,
             label_dropout=label_dropout,
         )
@@ -80,12 +83,12 @@ class ConsistencyTuning(Diffusion):
         t = self.schedule.level(self.times(noise, self.schedule))
         r = self.nearer(t)
         eps = noise.normal(*x0.shape[1:])
-        label = self.label(self.label.drop(batch.label, noise, self.label_dropout), len(batch))
+        condition = self.conditioning(self.dropped(batch.condition, noise), len(batch))
 
         # both see the same dropout: the target is drawn on a copy of the random state
         with torch.no_grad(), torch.random.fork_rng([x0.device] if x0.is_cuda else []):
-            target = self.image_at(x0, eps, r, label)
-        error = (self.image_at(x0, eps, t, label) - target).square().flatten(1).mean(1)
+            target = self.image_at(x0, eps, r, condition)
+        error = (self.image_at(x0, eps, t, condition) - target).square().flatten(1).mean(1)
         distance = (error + self.huber**2).sqrt() - self.huber
         return {"loss": (distance / (t - r).clamp(min=1e-4)).mean()}
 
@@ -95,13 +98,13 @@ class ConsistencyTuning(Diffusion):
         gap = self.q ** -(stage + 1) * (1.0 + self.k * torch.sigmoid(-self.b * t))
         return t * (1.0 - gap).clamp(min=0.0)
 
-    def image_at(self, x0: Tensor, eps: Tensor, level: Tensor, label: Tensor) -> Tensor:
+    def image_at(self, x0: Tensor, eps: Tensor, level: Tensor, condition: Conditioning) -> Tensor:
         """f at x0 with noise of a level [B], which is x0 itself at level 0."""
         alpha, sigma = self.schedule.scales(level)
         scale = self.objective.input_scale(alpha, sigma)
         a, s = broadcast(alpha, x0), broadcast(sigma, x0)
         xt = a * x0 + s * eps
-        output = self.backbone(broadcast(scale, x0) * xt, self.schedule.time_of(level).to(x0.dtype), label)
+        output = self.backbone(broadcast(scale, x0) * xt, self.schedule.time_of(level).to(x0.dtype), condition)
         skip, gain = self.objective.skip_gain(alpha, sigma)
         image: Tensor = broadcast(skip, x0) * xt + broadcast(gain, x0) * output
         return image

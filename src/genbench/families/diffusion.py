@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from genbench.conditioning.label import LabelEmbedding
+from genbench.conditioning.text.base import TextEncoder
+from genbench.conditioning.text.conditioner import TextConditioner, drop_captions
 from genbench.core import (
     Batch,
     Condition,
+    Conditioning,
     ConfigError,
     FirstStage,
     GenerativeModel,
@@ -37,6 +41,9 @@ from genbench.networks.backbone import Backbone
 class Diffusion(GenerativeModel):
     """Diffusion and flow: any schedule, prediction, weighting, density of times, coupling, sampler and backbone.
 
+    With a `text_encoder` captions say what images show, and without one labels do; `label_dropout` is the share of
+    training images whose label or caption is left out.
+
     Raises:
         ConfigError: choices that cannot go together: see `_check`.
     """
@@ -53,26 +60,49 @@ class Diffusion(GenerativeModel):
         coupling: Coupling | None = None,
         first_stage: FirstStage | None = None,
         likelihood: DiffusionLikelihood | None = None,
+        text_encoder: TextEncoder | None = None,
         conditional: bool = True,
         label_dropout: float = 0.1,
     ) -> None:
-        super().__init__(spec, conditional)
+        super().__init__(spec, conditional and text_encoder is None)
         self.schedule, self.objective, self.weighting, self.times = schedule, objective, weighting, times
         self.sampler, self.coupling, self.label_dropout = sampler, coupling, label_dropout
         self.estimator = likelihood
-        self.label = LabelEmbedding(spec, conditional, backbone.embedding, nullable=label_dropout > 0.0)
+        nullable = label_dropout > 0.0
+        self.label = LabelEmbedding(spec, self.conditional, backbone.embedding, nullable)
+        self.text = (
+            None
+            if text_encoder is None
+            else TextConditioner(text_encoder, backbone.embedding, backbone.context, nullable)
+        )
         self.backbone, self.first_stage = backbone, first_stage
         self._worse: tuple[Diffusion, ...] = ()  # no part of this model: neither trained, nor saved, nor averaged
-        self._check()
+        self._check(conditional)
 
-    def _check(self) -> None:
-        """Refuses guidance without labels, a sampler or objective that the schedule rules out, a wrong backbone."""
-        by_labels = self.sampler.guidance != 1.0 and self.sampler.guidance_run is None
-        if by_labels and not (self.conditional and self.label_dropout > 0.0):
+    def _check(self, conditional: bool) -> None:
+        """Refuses guidance without a null condition, captions that are missing, a sampler, objective or backbone that
+        does not fit.
+        """
+        by_null = self.sampler.guidance != 1.0 and self.sampler.guidance_run is None
+        if by_null and not ((self.conditional or self.reads_captions) and self.label_dropout > 0.0):
             raise ConfigError(
                 f"sampler.guidance={self.sampler.guidance:g} needs a conditional model trained with label dropout: "
                 "use model.conditional=true model.label_dropout=0.1, or sampler.guidance=1, or a worse run as "
                 "sampler.guidance_run"
+            )
+        if self.reads_captions and not self.spec.captions:
+            raise ConfigError(
+                "a text encoder needs captions, but this data has none: use data=shapes, or data=npz with an archive "
+                "that has them, or text_encoder=none"
+            )
+        if self.reads_captions and not conditional:
+            raise ConfigError(
+                "model.conditional=false reads no captions: use model.conditional=true, or text_encoder=none"
+            )
+        if self.backbone.context is not None and not self.reads_captions:
+            raise ConfigError(
+                f"backbone.context={self.backbone.context} attends to a text, and nothing reads one: use a "
+                "text_encoder, such as text_encoder=minilm, or another backbone"
             )
         self.sampler.fit(self.schedule)
         end = self.schedule.alpha_sigma(torch.ones((), dtype=torch.float64))
@@ -108,13 +138,38 @@ class Diffusion(GenerativeModel):
     def networks(self) -> tuple[nn.Module, ...]:
         return (self.backbone, *(worse.backbone for worse in self._worse))
 
+    @property
+    def reads_captions(self) -> bool:
+        return self.text is not None
+
+    def conditioning(self, condition: Condition, batch: int) -> Conditioning:
+        """What steers the network for `batch` images: without labels or captions, their null conditions."""
+        vector = self.label(condition.label, batch)
+        return Conditioning(vector) if self.text is None else self.text(condition.caption, vector)
+
+    def dropped(self, condition: Condition, noise: Noise) -> Condition:
+        """A training condition with some of its labels, or captions, left out."""
+        if self.text is None:
+            return replace(condition, label=self.label.drop(condition.label, noise, self.label_dropout))
+        return replace(condition, caption=drop_captions(condition.caption, noise, self.label_dropout))
+
+    def groups(self, batch: Batch) -> Tensor | None:
+        """Numbers int64 [B] that images of one condition share, whose noise has to stay normal; None without any."""
+        if self.text is None or batch.caption is None:
+            return batch.label if self.conditional else None
+        number = {caption: i for i, caption in enumerate(dict.fromkeys(batch.caption))}
+        return torch.tensor([number[caption] for caption in batch.caption])
+
     def guide_by(self, worse: Diffusion) -> None:
         """Makes another model of the same schedule and objective the one that samples are guided away from.
 
         Raises:
             ConfigError: a model of other images.
         """
-        if worse.spec != self.spec or worse.conditional != self.conditional:
+        if worse.spec != self.spec or (worse.conditional, worse.reads_captions) != (
+            self.conditional,
+            self.reads_captions,
+        ):
             raise ConfigError(
                 f"sampler.guidance_run makes images of {worse.spec}, conditional {worse.conditional}, but this model "
                 f"of {self.spec}, conditional {self.conditional}: give a run that was trained on the same data"
@@ -130,8 +185,8 @@ class Diffusion(GenerativeModel):
         t = self.times(noise, self.schedule)
         eps = noise.normal(*x0.shape[1:])
         if self.coupling is not None:
-            eps = self.coupling(x0, eps, batch.label if self.conditional else None)
-        label = self.label.drop(batch.label, noise, self.label_dropout)
+            eps = self.coupling(x0, eps, self.groups(batch))
+        condition = self.dropped(batch.condition, noise)
 
         alpha, sigma = self.schedule.alpha_sigma(t.double())
         scale, (_, gain) = self.objective.input_scale(alpha, sigma), self.objective.skip_gain(alpha, sigma)
@@ -140,7 +195,7 @@ class Diffusion(GenerativeModel):
         a, s = broadcast(alpha, x0), broadcast(sigma, x0)
 
         xt = a * x0 + s * eps
-        output = self.backbone(broadcast(scale, x0) * xt, t.to(x0.dtype), self.label(label, len(batch)))
+        output = self.backbone(broadcast(scale, x0) * xt, t.to(x0.dtype), self.conditioning(condition, len(batch)))
         prediction, rest = output[:, : x0.shape[1]], output[:, x0.shape[1] :]
         error = (prediction - self.objective.target(x0, eps, a, s)).square()
         loss = (weight * error).mean()
@@ -168,10 +223,10 @@ class Diffusion(GenerativeModel):
 
     def denoiser(self, condition: Condition, batch: int, guide: Guidance, clip: Clip) -> Denoiser:
         """E[x0 | x_t, condition] for `batch` images, guided and clipped."""
-        conditional = self.label(condition.label, batch)
-        null = conditional if guide.scale == 1.0 else self.label(None, batch)
-        worse = None if guide.scale == 1.0 or not self._worse else self._worse[0].to(conditional.device)
-        theirs = conditional if worse is None else worse.label(condition.label, batch)
+        conditional = self.conditioning(condition, batch)
+        worse = None if guide.scale == 1.0 or not self._worse else self._worse[0].to(conditional.vector.device)
+        null = conditional if guide.scale == 1.0 or worse is not None else self.conditioning(Condition(), batch)
+        theirs = conditional if worse is None else worse.conditioning(condition, batch)
 
         def predict(x: Tensor, t: Tensor, level: Tensor) -> Tensor:
             # a fill rather than a copy: it does not wait for the device

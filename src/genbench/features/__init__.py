@@ -3,6 +3,7 @@
 from genbench.features.base import FeatureExtractor
 from genbench.features.domain import DomainClassifier
 from genbench.features.inception import Inception
+from genbench.features.pixels import Pixels
 from genbench.features.vision import CLIP, DINOv2
 
-__all__ = ["CLIP", "DINOv2", "DomainClassifier", "FeatureExtractor", "Inception"]
+__all__ = ["CLIP", "DINOv2", "DomainClassifier", "FeatureExtractor", "Inception", "Pixels"]

@@ -3,6 +3,7 @@
 from genbench.metrics.accuracy import Accuracy
 from genbench.metrics.base import Evidence, Metric, Score, Scores
 from genbench.metrics.cas import ClassificationAccuracyScore
+from genbench.metrics.checker import Checker
 from genbench.metrics.cmmd import Cmmd
 from genbench.metrics.density_coverage import DensityCoverage
 from genbench.metrics.fd_infinity import FrechetDistanceInfinity
@@ -19,6 +20,7 @@ from genbench.metrics.table import FeatureTable
 
 __all__ = [
     "Accuracy",
+    "Checker",
     "ClassificationAccuracyScore",
     "Cmmd",
     "DensityCoverage",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +21,7 @@ class Evidence:
 
     `reference` is None, and `moments` all there is of it, where published statistics stand for the images.
     `train` and `test` are the data's own splits, None where they are not known; one of them is the reference.
+    `taught` are the captions of all training images, None where they are not known.
     """
 
     samples: FeatureTable
@@ -28,6 +29,7 @@ class Evidence:
     moments: Moments
     train: FeatureTable | None = None
     test: FeatureTable | None = None
+    taught: Sequence[str] | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -55,15 +57,16 @@ class Metric(ABC):
     """A number or several of one set of samples.
 
     `needs_splits` says that it reads `evidence.train` and `evidence.test`, `needs_images` that it reads
-    `evidence.samples.image` and those of the splits: neither is made unless a metric asks for it. `fingerprint` is the
-    sha256 of weights of the metric's own, where it has any: they count in the protocol's hash. `agreed` are arguments
-    that must equal the protocol's fields of the same names, because its hash speaks for them. `title` is what errors
-    call it.
+    `evidence.samples.image` and those of the splits, `needs_captions` that it reads what samples were asked to show:
+    none is made unless a metric asks for it. `fingerprint` is the sha256 of weights of the metric's own, where it has
+    any: they count in the protocol's hash. `agreed` are arguments that must equal the protocol's fields of the same
+    names, because its hash speaks for them. `title` is what errors call it.
     """
 
     title: ClassVar[str] = "this metric"
     needs_splits: ClassVar[bool] = False
     needs_images: ClassVar[bool] = False
+    needs_captions: ClassVar[bool] = False
     fingerprint: str | None = None
 
     @property

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Mapping
 
+from genbench.metrics.checker import KEYS
+
 RANGES: Mapping[str, tuple[float, float]] = {
-    **dict.fromkeys(("precision", "recall", "coverage", "accuracy", "auth", "cas"), (0.0, 1.0)),
+    **dict.fromkeys(("precision", "recall", "coverage", "accuracy", "auth", "cas", *KEYS, "cannot_judge"), (0.0, 1.0)),
     **dict.fromkeys(("fd", "cmmd", "density", "lpips_diversity"), (0.0, math.inf)),
     "is": (1.0, math.inf),
 }

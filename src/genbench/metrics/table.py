@@ -20,7 +20,8 @@ class FeatureTable:
     One table per (images, extractor) serves every metric. Rows are kept, rather than each metric's own sums,
     because the splits of the inception score, kernel distances, neighbours and bootstrap intervals need them.
     K is 0 for extractors without classes; `classifies` says whether the logits are those of the labels' classes.
-    `image` are the uint8 images [N,C,H,W] themselves, where they were kept.
+    `image` are the uint8 images [N,C,H,W] themselves, where they were kept; `caption` is what each was asked, or is
+    said, to show.
 
     Raises:
         DataError: NaN or infinite features or logits.
@@ -31,6 +32,7 @@ class FeatureTable:
     label: Tensor | None
     classifies: bool
     image: Tensor | None = None
+    caption: list[str] | None = None
 
     def __post_init__(self) -> None:
         require_finite(self.features, "features")
@@ -67,4 +69,5 @@ class FeatureTable:
             None if self.label is None else self.label[rows],
             self.classifies,
             None if self.image is None else self.image[rows],
+            None if self.caption is None else [self.caption[row] for row in rows.tolist()],
         )

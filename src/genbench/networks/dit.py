@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.core import ConfigError, ImageSpec
+from genbench.core import Conditioning, ConfigError, ImageSpec
 from genbench.networks.backbone import Backbone
+from genbench.networks.cross_attention import CrossAttention
 from genbench.networks.layers import head_width, rotate, rotations, sinusoidal, zero
 
 PAIRS = 128
@@ -35,17 +36,24 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each scaled, shifted and gated by a condition [B,1,D]; at first the identity (adaLN-Zero)."""
+    """Attention and MLP, each scaled, shifted and gated by a condition [B,1,D]; at first the identity (adaLN-Zero).
 
-    def __init__(self, width: int, heads: int) -> None:
+    With a `context` width, attention to the text's tokens stands between them, treated in the same way.
+    """
+
+    def __init__(self, width: int, heads: int, context: int | None = None) -> None:
         super().__init__()
         self.attention = Attention(width, heads)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
-        self.modulate = nn.Linear(width, 6 * width)
+        self.cross = None if context is None else CrossAttention(width, heads, context)
+        self.modulate = nn.Linear(width, (6 if self.cross is None else 9) * width)
 
-    def forward(self, x: Tensor, condition: Tensor, rotation: Tensor | None) -> Tensor:
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulate(condition).chunk(6, dim=2)
+    def forward(self, x: Tensor, vector: Tensor, rotation: Tensor | None, condition: Conditioning) -> Tensor:
+        shift1, scale1, gate1, shift2, scale2, gate2, *more = self.modulate(vector).split(x.shape[2], dim=2)
         x = torch.addcmul(x, gate1, self.attention(modulated(x, shift1, scale1), rotation))
+        if self.cross is not None and condition.tokens is not None and condition.mask is not None:
+            shift, scale, gate = more
+            x = torch.addcmul(x, gate, self.cross(modulated(x, shift, scale), condition.tokens, condition.mask))
         return torch.addcmul(x, gate2, self.mlp(modulated(x, shift2, scale2)))
 
 
@@ -53,7 +61,7 @@ class DiT(Backbone):
     """A transformer over patches of the image, one token each.
 
     `positions` are learned from a start as features of row and column, or rotate queries and keys by both, so that
-    attention sees distances only.
+    attention sees distances only. With a `context` each block also attends to a text's tokens of that width.
 
     Raises:
         ConfigError: a patch that does not tile the image, heads that do not divide the width, or a width (of heads,
@@ -69,14 +77,15 @@ class DiT(Backbone):
         heads: int = 4,
         positions: Literal["learned", "rotary"] = "learned",
         outputs: int = 1,
+        context: int | None = None,
     ) -> None:
-        super().__init__(width, outputs)
+        super().__init__(width, outputs, context)
         self.patch = patch
         (rows, columns), head = grid_of(spec, patch), head_width(width, heads, "backbone.heads")
         inputs = spec.channels * patch**2
         self.stem = nn.Linear(inputs, width)
         self.time = nn.Sequential(nn.Linear(2 * PAIRS, width), nn.SiLU(), nn.Linear(width, width))
-        blocks = [Block(width, heads) for _ in range(layers)]
+        blocks = [Block(width, heads, context) for _ in range(layers)]
         self.blocks = nn.ModuleList(blocks)
         self.modulate, self.head = nn.Linear(width, 2 * width), nn.Linear(width, outputs * inputs)
         self.position = nn.Parameter(grid_features(rows, columns, width)) if positions == "learned" else None
@@ -87,17 +96,17 @@ class DiT(Backbone):
         for layer in (self.modulate, self.head, *(block.modulate for block in blocks)):
             zero(layer)
 
-    def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
         # times in [0,1] are spread to 0..1000, the range the frequencies were made for
         time = self.time(sinusoidal(t * 1000.0, PAIRS).to(x.dtype))
-        condition = F.silu(time + embedding)[:, None]
+        vector = F.silu(time + condition.vector)[:, None]
         patches = F.pixel_unshuffle(x, self.patch)
         h = self.stem(patches.flatten(2).transpose(1, 2))
         if self.position is not None:
             h = h + self.position
         for block in self.blocks:
-            h = block(h, condition, self.rotation)
-        h = self.head(modulated(h, *self.modulate(condition).chunk(2, dim=2)))
+            h = block(h, vector, self.rotation, condition)
+        h = self.head(modulated(h, *self.modulate(vector).chunk(2, dim=2)))
         return F.pixel_shuffle(h.transpose(1, 2).unflatten(2, patches.shape[2:]), self.patch)
 
 

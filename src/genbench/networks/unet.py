@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.core import ImageSpec
+from genbench.core import Conditioning, ImageSpec
 from genbench.networks.backbone import Backbone
 from genbench.networks.layers import ResBlock, SelfAttention2d, coarsest, group_norm, sinusoidal, zero
 
@@ -63,9 +63,9 @@ class UNet(Backbone):
             group_norm(width), nn.SiLU(), zero(nn.Conv2d(width, outputs * spec.channels, 3, padding=1))
         )
 
-    def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
         # times in [0,1] are spread to 0..1000, the range the frequencies were made for
-        e = F.silu(self.time(sinusoidal(t * 1000.0, self.pairs).to(x.dtype)) + embedding)
+        e = F.silu(self.time(sinusoidal(t * 1000.0, self.pairs).to(x.dtype)) + condition.vector)
         h = self.stem(x)
         skips = [h]
         for layer in self.down:

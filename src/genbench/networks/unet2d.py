@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from genbench.core import ConfigError, ImageSpec
+from genbench.core import Conditioning, ConfigError, ImageSpec
 from genbench.networks.backbone import Backbone
 from genbench.networks.layers import coarsest, group_norm, zero
 
@@ -27,8 +27,9 @@ class DiffusersUNet(Backbone):
         self.steps = steps
         self.unet: Any = UNet2DModel.from_config({**config, "class_embed_type": "identity"})
 
-    def forward(self, x: Tensor, t: Tensor, embedding: Tensor) -> Tensor:
-        output: Tensor = self.unet(x, t * self.steps - 1.0, class_labels=embedding, return_dict=False)[0]
+    def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
+        time, vector = t * self.steps - 1.0, condition.vector
+        output: Tensor = self.unet(x, time, class_labels=vector, return_dict=False)[0]
         return output
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,15 +17,18 @@ from genbench.training.every import Every
 from genbench.training.module import TrainingModule
 from genbench.training.selection import Selection
 
-Look = Callable[[], tuple[Tensor, Mapping[str, float]]]
-"""Draws uint8 images [N,C,H,W] of a fixed seed, and measures them."""
+Look = Callable[[], tuple[Tensor, Mapping[str, float], Sequence[str] | None]]
+"""Draws uint8 images [N,C,H,W] of a fixed seed and measures them; and the captions, if any, they were drawn from."""
+
+CAPTIONED = 16
+"""Images that are logged one by one where they have captions."""
 
 
 @runtime_checkable
 class ImageLogger(Protocol):
     """A logger that takes pictures, as Lightning's W&B logger does."""
 
-    def log_image(self, key: str, images: list[Any], step: int | None = None) -> None: ...
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None: ...
 
 
 class Preview(pl.Callback):
@@ -59,7 +62,7 @@ class Preview(pl.Callback):
             with module.ema.applied():
                 module.model.eval()
                 try:
-                    images, numbers = self.look()
+                    images, numbers, captions = self.look()
                 finally:
                     module.model.train()
             record = {**numbers, "seconds": module.seconds}
@@ -68,7 +71,7 @@ class Preview(pl.Callback):
             for logger in trainer.loggers:
                 logger.log_metrics(record, step=module.images_seen)
                 if isinstance(logger, ImageLogger):
-                    logger.log_image("samples", [sheet], step=module.images_seen)
+                    _log(logger, images, sheet, captions, module.images_seen)
             if self.selection is not None:
                 self.selection.offer(module.images_seen, numbers[self.selection.metric], module.averaged_state_dict)
 
@@ -83,3 +86,11 @@ class Preview(pl.Callback):
         content = io.BytesIO()
         sheet.save(content, format="PNG")
         write_atomically(self.folder / f"{images:010d}.png", content.getvalue())
+
+
+def _log(logger: ImageLogger, images: Tensor, sheet: Image.Image, captions: Sequence[str] | None, seen: int) -> None:
+    """A sheet, or beside it the first images with what each was asked to show."""
+    logger.log_image("samples", [sheet], step=seen)
+    if captions is not None:
+        shown = [image_grid(image[None]) for image in images[:CAPTIONED]]
+        logger.log_image("captioned", shown, step=seen, caption=list(captions[: len(shown)]))

@@ -80,11 +80,15 @@ class WandbLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self._guard(lambda run: run.log({**metrics, "images": step}))
 
-    def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
-        """Logs pictures (PIL images) at an image count."""
+    def log_image(
+        self, key: str, images: list[Any], step: int | None = None, caption: Sequence[str] | None = None
+    ) -> None:
+        """Logs pictures (PIL images), with captions if given, at an image count."""
         import wandb
 
-        self._guard(lambda run: run.log({key: [wandb.Image(image) for image in images], "images": step}))
+        told: Sequence[str | None] = caption or [None] * len(images)
+        pictures = zip(images, told, strict=True)
+        self._guard(lambda run: run.log({key: [wandb.Image(i, caption=c) for i, c in pictures], "images": step}))
 
     def summarise(self, numbers: Mapping[str, Any]) -> None:
         """Sets final numbers in the run's summary."""

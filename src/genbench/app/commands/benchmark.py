@@ -19,6 +19,7 @@ from genbench.app.device import pick_device
 from genbench.app.judging import Variation, judge_run, kept_draws, make_judge, read_result
 from genbench.app.reporting import report
 from genbench.app.sampling import draw, save, write_sheet
+from genbench.app.text_encoder import captions
 from genbench.app.training import open_experiment, train
 from genbench.app.validate import validate_config
 from genbench.benchmark.matrix import Cell, cells, written
@@ -141,9 +142,9 @@ def _done(
         result = judge_run(run, model, dataset, judge, draws, variation=variation)
         sheet = run.sheet(variation and variation.name)
         if not sheet.is_file():
-            images, label = draw(model, SHOWN)
-            save(sheet, images, label)
-            write_sheet(sheet.with_suffix(".png"), images)
+            drawn = draw(model, SHOWN, prompts=captions(dataset, "test"))
+            save(sheet, *drawn)
+            write_sheet(sheet.with_suffix(".png"), drawn.image)
         return result
 
     try:

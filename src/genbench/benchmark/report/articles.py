@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genbench.benchmark.columns import count, distance_name, duration, number, percent, plus_minus, why_not
+from genbench.benchmark.columns import count, duration, number, percent, why_not, with_deviation
+from genbench.benchmark.deciding import DISTANCE, deciding
+from genbench.benchmark.report.captioned import captioned
 from genbench.benchmark.report.grids import picture, rows_within
 from genbench.benchmark.report.neighbours import BUDGET, CAPTION, neighbour_sheets
 from genbench.benchmark.report.page import ModelPage, Sheet
 from genbench.benchmark.report.palette import FAMILIES, OTHER
-from genbench.benchmark.rows import Row, deviation
+from genbench.benchmark.rows import Row
 from genbench.benchmark.tables import flatten
 
 PIXELS = 1_800_000 - BUDGET  # bytes; as base64 they keep the page under 3 MB even if nothing compresses
@@ -48,6 +50,7 @@ def _article(
         "error": None if row["status"] == "ok" else why_not(row, 400),
         "runs": row["runs"],
         "samples": picture(page.samples, page.labels, sheet_rows, f"samples of {row['model']}"),
+        "captioned": captioned(page.samples, page.told),
         "real": picture(images, labels, sheet_rows, "real images"),
         "caption": CAPTION,
         "judgements": [
@@ -59,13 +62,18 @@ def _article(
 
 
 def _facts(row: Row) -> list[tuple[str, str]]:
-    facts = [(distance_name(row["features"]), plus_minus(row["fd"], deviation(row, "fd")))]
-    fd = row["scores"].get("fd")
-    if fd is not None and fd["interval"] is not None:
-        low, high = fd["interval"]
+    score = deciding([row])
+    facts = [(score.name(row["features"]), score.text(row))]
+    summary = row["scores"].get(score.key)
+    if summary is not None and summary["interval"] is not None:
+        low, high = summary["interval"]
         facts.append(("95 % interval", f"{number(low)} to {number(high)}"))
+    if score is DISTANCE:
+        facts.append(("accuracy", percent(row["accuracy"])))
+    else:
+        facts.append(("held out", with_deviation(row, "overall_held_out")))
+        facts.append((DISTANCE.name(row["features"]), DISTANCE.text(row)))
     facts += [
-        ("accuracy", percent(row["accuracy"])),
         ("parameters", count(row["params"])),
         ("training", duration(row["train_seconds"])),
         ("images seen", count(row["images"])),

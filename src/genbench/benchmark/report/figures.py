@@ -1,4 +1,4 @@
-"""The report's figures: losses, distance while training, distance against cost."""
+"""The report's figures: losses, distance while training, quality against cost."""
 
 from __future__ import annotations
 
@@ -19,8 +19,16 @@ from genbench.benchmark.tables import Table
 
 Styled = Sequence[tuple[ModelPage, Style]]
 
-BOUNDS = ("real", "noise")
+BOUNDS = {"fd": ("real", "noise"), "overall": ("real", "retrieval", "chance")}
 """Controls drawn as lines: the others lie between, and their names would cover each other."""
+
+STEPS = (
+    (300, (1.0,)),
+    (8, (1.0, 2.0, 5.0)),
+    (2.5, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)),
+    (0, (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)),
+)
+"""Labels within a decade of a logarithmic axis whose ends are more than so many times apart."""
 
 
 def loss_panel(page: ModelPage, style: Style, name: str) -> str | None:
@@ -71,36 +79,42 @@ def distance_curves(pages: Styled, table: Table, over: str, name: str) -> str | 
 
 
 def quality_cost(pages: Styled, table: Table, cost: Callable[[Row], float | None], label: str, name: str) -> str | None:
-    """Frechet distance against a cost, both logarithmic, controls as dashed lines; None if nothing has both."""
-    points = [(page.row, style, cost(page.row)) for page, style in pages]
-    known = [(row, style, x) for row, style, x in points if x and (row["fd"] or 0) > 0]
+    """The deciding score against a cost, controls as dashed lines; None if nothing has both.
+
+    Costs are logarithmic, and so is a distance; a share is drawn from 0 to 1.
+    """
+    score, title = table.deciding, table.deciding.name(table.features)
+    share = score.key == "overall"
+    points = [(page.row, style, cost(page.row), score.of(page.row)) for page, style in pages]
+    known = [(row, style, x, y) for row, style, x, y in points if x and y is not None and (share or y > 0)]
     if not known:
         return None
     with axes() as (figure, ax):
-        for row, style, x in known:
-            assert row["fd"] is not None
-            half = deviation(row, "fd") or 0.0
-            bar = [[min(half, 0.9 * row["fd"])], [half]]
-            ax.errorbar(x, row["fd"], bar, color=style.colour, marker=style.marker, ms=7, capsize=3, linestyle="none")
-        ax.set(xscale="log", yscale="log", xlabel=label, ylabel=distance_name(table.features))
+        for row, style, x, y in known:
+            half = deviation(row, score.key) or 0.0
+            bar = [[min(half, y if share else 0.9 * y)], [half]]
+            ax.errorbar(x, y, bar, color=style.colour, marker=style.marker, ms=7, capsize=3, linestyle="none")
+        ax.set(xscale="log", yscale="linear" if share else "log", xlabel=label, ylabel=title)
         ax.margins(x=0.22, y=0.18)
-        for model in BOUNDS:
-            if model in table.controls:
-                _control_line(ax, model, table.controls[model]["fd"])
+        if share:
+            ax.set_ylim(-0.05, 1.1)
+        for model in BOUNDS[score.key]:
+            value = score.of(table.controls[model]) if model in table.controls else None
+            if value is not None and (share or value > 0):
+                _control_line(ax, model, value)
         _plain_log(ax, "x")
-        _plain_log(ax, "y")
-        name_points(figure, ax, [(row["model"], x, row["fd"]) for row, _, x in known if row["fd"]])
-        told = ", ".join(f"{row['model']} {number(row['fd'])} at {number(x)}" for row, _, x in known)
-        return to_svg(figure, name, f"{distance_name(table.features)} against {label}: {told}")
+        if not share:
+            _plain_log(ax, "y")
+        name_points(figure, ax, [(row["model"], x, y) for row, _, x, y in known])
+        told = ", ".join(f"{row['model']} {number(y)} at {number(x)}" for row, _, x, y in known)
+        return to_svg(figure, name, f"{title} against {label}: {told}")
 
 
-def _control_line(ax: Axes, model: str, fd: float | None) -> None:
-    if not fd or fd <= 0:
-        return
-    ax.axhline(fd, color=FAMILIES["control"].colour, linestyle="--", linewidth=1)
+def _control_line(ax: Axes, model: str, value: float) -> None:
+    ax.axhline(value, color=FAMILIES["control"].colour, linestyle="--", linewidth=1)
     ax.annotate(
-        f"{model} {number(fd)}",
-        (0.995, fd),
+        f"{model} {number(value)}",
+        (0.995, value),
         (0, 3),
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
@@ -114,7 +128,6 @@ def _plain_log(ax: Axes, which: str) -> None:
     """Labels a log axis with plain numbers, and within a decade too where it spans few."""
     axis = ax.xaxis if which == "x" else ax.yaxis
     low, high = axis.get_view_interval()
-    steps = (1.0,) if high / low > 300 else (1.0, 2.0, 5.0) if high / low > 8 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_locator(LogLocator(subs=next(steps for most, steps in STEPS if high / low > most)))
     axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:,.10g}"))
     axis.set_minor_formatter(NullFormatter())

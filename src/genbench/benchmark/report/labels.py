@@ -17,11 +17,12 @@ PLACES = (
 
 
 def name_points(figure: Figure, ax: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Writes each (name, x, y) in the first place that is free and inside the axes, else in the least crowded."""
+    """Writes each (name, x, y) in the first place inside the axes that is free of points and texts, else the freest."""
     figure.draw_without_rendering()  # the layout decides where data stand
     mark = MARK * figure.dpi / 72
     centres = [ax.transData.transform((x, y)) for _, x, y in points]
     taken = [Bbox.from_extents(cx - mark, cy - mark, cx + mark, cy + mark) for cx, cy in centres]
+    taken += [text.get_window_extent() for text in ax.texts]
     for name, x, y in points:
         candidates = []
         for align, dx, dy in PLACES:

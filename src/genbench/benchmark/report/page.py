@@ -18,12 +18,22 @@ Sheet = tuple[Images, Labels | None]
 
 
 @dataclass(frozen=True)
+class Told:
+    """What a sample was asked to show, whether it does (None where nobody can say), and why."""
+
+    prompt: str
+    ok: bool | None = None
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
 class ModelPage:
     """A row with what can be shown of it.
 
     `samples` are uint8 [N,H,W,C] (N may be 0), `labels` int [N] or None, `curve` the records of its run's log:
     training ones with `images`, `seconds` and losses, probes with `images` and `fd`. `neighbours` is a PNG of
-    samples beside their nearest training images, where the row's judgement drew one.
+    samples beside their nearest training images, where the row's judgement drew one. `told` are the prompts of samples
+    that had any, in their order.
     """
 
     row: Row
@@ -31,3 +41,4 @@ class ModelPage:
     labels: Labels | None = None
     curve: Sequence[Mapping[str, Any]] = field(default_factory=list)
     neighbours: bytes | None = None
+    told: Sequence[Told] = ()

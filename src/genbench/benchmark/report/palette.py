@@ -1,7 +1,7 @@
 """One colour, marker and dash per family, the same in every figure and legend.
 
-Colours are those of Okabe and Ito (2008), which stay apart for colour-blind readers; each has a contrast of at
-least 3:1 on both the light and the dark page. Markers and dashes say the same without colour.
+Colours are those of Okabe and Ito (2008), which stay apart for colour-blind readers, and a violet; each has a contrast
+of at least 3:1 on both the light and the dark page. Markers and dashes say the same without colour.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ FAMILIES = {
     "gan": Style("#D55E00", "^", "-."),
     "autoregressive": Style("#0077BD", "D", ":"),
     "diffusion": Style("#B8689A", "o", "-"),
+    "text-to-image": Style("#8672C4", "P", "-"),
     "control": Style("#7A7A7A", "", "--"),
 }
 OTHER = Style("#8A7A2E", "P", "-")

@@ -21,6 +21,14 @@ from genbench.benchmark.tables import Table, flatten, split
 from genbench.benchmark.verdict import verdict
 from genbench.core.files import write_atomically
 
+READING = {
+    "fd": "Better is lower and further left; both axes are logarithmic. Dashed: real images and noise judged like "
+    "samples.",
+    "overall": "Better is higher and further left. Dashed: real images, looking up the nearest training caption, and "
+    "chance, judged like samples.",
+}
+"""How quality against cost is read, by the key of the score that decides."""
+
 
 def write_report(
     folder: Path,
@@ -137,6 +145,7 @@ def _comparison(table: Table, drawn: Sequence[tuple[ModelPage, Any]], name: str)
         "distance": distance_name(table.features),
         "curves": [Markup(svg) for svg in curves if svg],
         "cost": [Markup(svg) for svg in cost if svg],
+        "reading": READING[table.deciding.key],
     }
 
 

@@ -2,6 +2,7 @@
 
 from genbench.evaluation.sources.base import ImageSource, SamplingCost
 from genbench.evaluation.sources.blur import BlurSource
+from genbench.evaluation.sources.captioned import ChanceSource, RetrievalSource
 from genbench.evaluation.sources.iterable import IterableSource
 from genbench.evaluation.sources.model import ModelSource
 from genbench.evaluation.sources.noise import NoiseSource
@@ -10,11 +11,13 @@ from genbench.evaluation.sources.table import Table, TableSource
 
 __all__ = [
     "BlurSource",
+    "ChanceSource",
     "ImageSource",
     "IterableSource",
     "ModelSource",
     "NoiseSource",
     "OneModeSource",
+    "RetrievalSource",
     "SamplingCost",
     "Table",
     "TableSource",

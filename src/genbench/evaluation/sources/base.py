@@ -62,6 +62,10 @@ class ImageSource(ABC):
             DataError: an image that cannot be read.
         """
 
+    def captions(self, indices: Sequence[int]) -> list[str] | None:
+        """What the images number `indices` were asked, or are said, to show; None where nothing says so."""
+        return None
+
     def choice(self, n: int, seed: int) -> Sequence[int]:
         """Which n images are number 0..n-1 of a seed: those very numbers, or a random subset of more than n.
 

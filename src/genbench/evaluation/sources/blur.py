@@ -8,7 +8,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from genbench.core.pixels import to_float, to_uint8
 from genbench.evaluation.sources.base import ImageSource
-from genbench.evaluation.sources.table import Table
+from genbench.evaluation.sources.table import Table, captions_of
 
 
 class BlurSource(ImageSource):
@@ -29,3 +29,6 @@ class BlurSource(ImageSource):
         radius = min(math.ceil(3.0 * pixels), side - 1)
         blurred = gaussian_blur(to_float(taken.image, self.levels), [2 * radius + 1] * 2, [pixels] * 2)
         return to_uint8(blurred, self.levels), taken.label
+
+    def captions(self, indices: Sequence[int]) -> list[str] | None:
+        return captions_of(self.table, indices)

@@ -15,11 +15,14 @@ from genbench.evaluation.sources.base import ImageSource, SamplingCost
 class ModelSource(ImageSource):
     """Images a model makes on its own device; conditional ones are asked for all `classes` (None: all) in turn.
 
+    A model that reads captions is asked for all `prompts` in turn; others ignore them.
+
     Network evaluations are counted where they happen, per image: guidance that runs a batch twice counts twice.
     `rounding` says how floats become bytes: to the nearest level, or truncated as ADM and torchmetrics do.
 
     Raises:
-        ConfigError: truncation for data with fewer than 256 levels, where it has no published meaning.
+        ConfigError: truncation for data with fewer than 256 levels, where it has no published meaning, or a model
+            that reads captions without any prompt.
     """
 
     def __init__(
@@ -28,6 +31,7 @@ class ModelSource(ImageSource):
         name: str,
         classes: Sequence[int] | None = None,
         rounding: Literal["nearest", "truncate"] = "nearest",
+        prompts: Sequence[str] | None = None,
     ) -> None:
         super().__init__(name, None, SamplingCost())
         if rounding == "truncate" and model.spec.levels != 256:
@@ -35,19 +39,28 @@ class ModelSource(ImageSource):
                 f"protocol.rounding=truncate is defined for 256 grey levels, the data have {model.spec.levels}: "
                 "set protocol.rounding=nearest"
             )
-        self.model, self.rounding = model, rounding
+        if model.reads_captions and not prompts:
+            raise ConfigError(
+                f"{name} draws what captions say, and there are none: give prompt='a small red circle' or "
+                "prompts=FILE, or judge it on data with captions"
+            )
+        self.model, self.rounding, self.prompts = model, rounding, prompts or ()
         self.classes = torch.tensor(range(model.spec.num_classes) if classes is None else classes)
+
+    def captions(self, indices: Sequence[int]) -> list[str] | None:
+        return [self.prompts[i % len(self.prompts)] for i in indices] if self.model.reads_captions else None
 
     @torch.no_grad()
     def draw(self, seed: int, indices: Sequence[int]) -> tuple[Tensor, Tensor | None]:
         spec, device = self.model.spec, next(self.model.parameters()).device
         label = self.classes[torch.tensor(indices) % len(self.classes)] if self.model.conditional else None
+        condition = Condition(label, self.captions(indices)).to(device)
         was_training = self.model.training
         counters = [network.register_forward_hook(self._count) for network in self.model.networks]
         self.model.eval()
         start = time.perf_counter()
         try:
-            image = self.model.sample(SeededNoise(seed, indices, device), Condition(label).to(device))
+            image = self.model.sample(SeededNoise(seed, indices, device), condition)
             spoilt = image.isnan().flatten(1).any(1).sum()
             # moving to the CPU waits for the device, so the clock sees all of the work
             image = (to_uint8(image, spec.levels) if self.rounding == "nearest" else truncated(image)).cpu()

@@ -19,10 +19,16 @@ class Taken(Protocol):
 
 
 class Table(Protocol):
-    """Images that can be taken by index, such as a split of a dataset; `label` int64 [N] or None are all labels."""
+    """Images that can be taken by index, such as a split of a dataset.
+
+    `label` int64 [N] and `caption` [N] are all labels and captions, None where there are none.
+    """
 
     @property
     def label(self) -> Tensor | None: ...
+
+    @property
+    def caption(self) -> list[str] | None: ...
 
     def __len__(self) -> int: ...
 
@@ -39,3 +45,11 @@ class TableSource(ImageSource):
     def draw(self, seed: int, indices: Sequence[int]) -> tuple[Tensor, Tensor | None]:
         taken = self.table.take(indices)
         return taken.image, taken.label
+
+    def captions(self, indices: Sequence[int]) -> list[str] | None:
+        return captions_of(self.table, indices)
+
+
+def captions_of(table: Table, indices: Sequence[int]) -> list[str] | None:
+    """The captions of some of a table's images, None where it has none; no image is read."""
+    return None if table.caption is None else [table.caption[index] for index in indices]

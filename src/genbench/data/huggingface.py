@@ -1,0 +1,247 @@
+"""Datasets of Hugging Face's `datasets` library, from its cache, from a folder, or downloaded if that is allowed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from genbench.core import ConfigError, DataError, ImageSpec
+from genbench.data.dataset import ImageDataset, Split
+from genbench.data.image_files import Crop, FittingDecoder, Resize
+from genbench.data.images import Images, ImageTable, ResidentTable
+from genbench.data.split import in_test
+
+
+class HuggingFace(ImageDataset):
+    """The images of `image_column`, with labels of `label_column` and captions of `caption_column` if they are named.
+
+    `path` is a folder that `save_to_disk` wrote, or the name of a dataset in the library's cache, which `download`
+    allows to fill; code that comes with a dataset is never run. Without a `test_split` about `test_fraction` of the
+    rows of `train_split` are set aside by their number. `FittingDecoder` says what `size`, `resize`, `crop` and
+    `channels` do.
+
+    Raises:
+        ConfigError: the library or the dataset is not here.
+        DataError: a split or column it does not have, or images, labels or captions that cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        config: str | None = None,
+        revision: str | None = None,
+        image_column: str = "image",
+        label_column: str | None = None,
+        caption_column: str | None = None,
+        train_split: str = "train",
+        test_split: str | None = "test",
+        test_fraction: float = 0.1,
+        download: bool = False,
+        name: str = "huggingface",
+        spec: ImageSpec | None = None,
+        size: int | None = None,
+        resize: Resize = "none",
+        crop: Crop = "none",
+        channels: Literal[1, 3] = 3,
+        flip: bool = False,
+        resident_limit: int = 2**30,
+    ) -> None:
+        splits = _opened(path, config, revision, download)
+        columns = {"image": image_column, "label": label_column, "caption": caption_column}
+        decoder = FittingDecoder(channels, size, resize, crop)
+
+        def rows(split: str) -> Rows:
+            if split not in splits:
+                raise DataError(
+                    f"{path} has no split {split!r}, only {', '.join(splits)}: choose with data.train_split and "
+                    "data.test_split (null sets rows of the other aside)"
+                )
+            return Rows(splits[split], f"{path}, split {split}", columns, decoder)
+
+        train = rows(train_split)
+        if test_split is None:
+            self._rows = train.halves(test_fraction)
+        else:
+            self._rows = {"train": train, "test": rows(test_split)}
+        levels = 256 if spec is None else spec.levels
+        _, height, width = train.shape
+        found = ImageSpec(channels, height, width, train.classes, levels, captions=caption_column is not None)
+        super().__init__(name, found, spec, flip)
+        self._limit = resident_limit
+        self._tables: dict[Split, ImageTable] = {}
+
+    def table(self, split: Split) -> ImageTable:
+        if split not in self._tables:
+            rows = self._rows[split]
+            self._tables[split] = rows.resident() if rows.nbytes <= self._limit else rows
+        return self._tables[split]
+
+
+class Rows(ImageTable):
+    """Rows of a `datasets.Dataset`, decoded whenever they are taken.
+
+    The fingerprint covers the library's own of the dataset, the columns, the decoder and which rows they are.
+
+    Raises:
+        DataError: no rows, a column that is not there, or labels or captions that are none.
+    """
+
+    def __init__(
+        self, source: Any, place: str, columns: dict[str, str | None], decoder: FittingDecoder,
+        chosen: Sequence[int] | None = None,
+    ) -> None:  # fmt: skip
+        self.source, self.place, self.columns, self.decoder = source, place, columns, decoder
+        self.chosen = range(len(source)) if chosen is None else chosen
+        for column in columns.values():
+            if column is not None and column not in source.column_names:
+                raise DataError(
+                    f"{place} has no column {column!r}, only {', '.join(source.column_names)}: name them with "
+                    "data.image_column, data.label_column and data.caption_column"
+                )
+        if not self.chosen:
+            raise DataError(f"{place} has no rows: choose another split with data.train_split and data.test_split")
+        self._label, self._caption = self._labels(), self._captions()
+        self.shape = self._read(self.chosen[0]).shape
+
+    @property
+    def label(self) -> Tensor | None:
+        return self._label
+
+    @property
+    def caption(self) -> list[str] | None:
+        return self._caption
+
+    @property
+    def classes(self) -> int:
+        """How many classes the label's feature names, or the labels count; 0 without labels."""
+        if self._label is None:
+            return 0
+        feature = self.source.features[self.columns["label"]]
+        return int(getattr(feature, "num_classes", 0) or self._label.max() + 1)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the images would occupy in memory."""
+        return len(self) * self.shape.numel()
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def take(self, indices: Sequence[int] | Tensor) -> Images:
+        rows = torch.as_tensor(indices, dtype=torch.int64)
+        image = torch.stack([self._read(self.chosen[i]) for i in rows.tolist()])
+        caption = None if self._caption is None else [self._caption[i] for i in rows.tolist()]
+        return Images(image, None if self._label is None else self._label[rows], caption, rows)
+
+    def resident(self) -> ResidentTable:
+        """The same images, all read into memory."""
+        images = self.take(range(len(self)))
+        return ResidentTable(images.image, images.label, images.caption)
+
+    def halves(self, fraction: float) -> dict[Split, Rows]:
+        """These rows without about `fraction` of them, and those."""
+        test = {row for row in self.chosen if in_test(str(row).encode(), fraction)}
+        if not 0 < len(test) < len(self):
+            raise DataError(
+                f"{self.place}: setting aside data.test_fraction={fraction} of {len(self)} rows leaves {len(test)} "
+                "for testing; name a split with data.test_split"
+            )
+        kept = [row for row in self.chosen if row not in test]
+        parts: dict[Split, Sequence[int]] = {"train": kept, "test": sorted(test)}
+        return {split: Rows(self.source, self.place, self.columns, self.decoder, part) for split, part in parts.items()}
+
+    def fingerprint(self) -> str:
+        said = [self.source._fingerprint, self.columns, asdict(self.decoder), list(self.chosen)]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    def _read(self, row: int) -> Tensor:
+        place, column = f"{self.place}, row {row}", self.columns["image"]
+        try:
+            image = self.source[row][column]
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataError(f"{place} cannot be read as an image ({error}); mend it or take it out") from error
+        if not hasattr(image, "mode"):
+            raise DataError(
+                f"{place}: column {column!r} holds {type(image).__name__}, no image: cast it to datasets.Image(), or "
+                "name another with data.image_column"
+            )
+        pixels = self.decoder.fitted(image, place)
+        if hasattr(self, "shape") and pixels.shape != self.shape:
+            raise DataError(
+                f"{place} is {pixels.shape[1]}x{pixels.shape[2]}, but the first row is {self.shape[1]}x{self.shape[2]}"
+                "; bring them to one size with data.size=32 data.resize=bicubic"
+            )
+        return pixels
+
+    def _labels(self) -> Tensor | None:
+        values = self._column("label", lambda value: type(value) is int and value >= 0, "a class, 0 or more")
+        return None if values is None else torch.tensor(values)
+
+    def _captions(self) -> list[str] | None:
+        return self._column("caption", lambda value: isinstance(value, str), "text")
+
+    def _column(self, which: str, fits: Callable[[Any], bool], expected: str) -> list[Any] | None:
+        """The values of a column that may not be named, once all are seen to be as expected."""
+        name = self.columns[which]
+        if name is None:
+            return None
+        every = self.source.select_columns([name])[:][name]
+        values = [every[row] for row in self.chosen]
+        wrong = next((n for n, value in enumerate(values) if not fits(value)), None)
+        if wrong is not None:
+            raise DataError(
+                f"{self.place}, row {self.chosen[wrong]}: {name} is {str(values[wrong])[:40]!r}; expected {expected}"
+            )
+        return values
+
+
+def _opened(path: str, config: str | None, revision: str | None, download: bool) -> dict[str, Any]:
+    """The splits of a dataset by name."""
+    try:
+        import datasets as library
+    except ImportError as error:
+        raise ConfigError("data=huggingface needs datasets: pip install 'genbench[huggingface]'") from error
+    folder = Path(path).expanduser()
+    try:
+        if folder.is_dir():
+            found = library.load_from_disk(str(folder))
+        else:
+            with _offline(library, not download):
+                found = library.load_dataset(path, config, revision=revision)
+    except (OSError, ValueError, RuntimeError) as error:  # its own errors derive from these, as the network's do
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        if folder.is_dir():
+            fix = f"{folder} is no folder that save_to_disk wrote ({reason}): image files are read by data=image_folder"
+        elif download:
+            fix = f"{path} cannot be downloaded ({reason}): give the name of a dataset, or a folder of save_to_disk"
+        else:
+            fix = (
+                f"{path} is neither a folder nor in the library's cache ({reason}): name a folder that save_to_disk "
+                "wrote, or set data.download=true"
+            )
+        raise ConfigError(f"data=huggingface: {fix}") from error
+    return dict(found) if isinstance(found, dict) else {"train": found}
+
+
+@contextmanager
+def _offline(library: Any, offline: bool) -> Iterator[None]:
+    """The library reads these two when it is imported, so that setting the environment would come too late."""
+    from huggingface_hub import constants
+
+    places: list[Any] = [library.config, constants]
+    before = [place.HF_HUB_OFFLINE for place in places]
+    for place in places:
+        place.HF_HUB_OFFLINE = place.HF_HUB_OFFLINE or offline
+    try:
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.HF_HUB_OFFLINE = value
