@@ -36,7 +36,6 @@ PANEL: dict[str, tuple[str, Better]] = {
     "position": ("position", "high"),
     "attribute_binding": ("binding", "high"),
     "cannot_judge": ("not judged", "zero"),
-    "clip_score": ("CLIPScore", "high"),
 }
 """Title and better end of each known score, in the order they are shown.
 

@@ -1,7 +1,4 @@
-"""Networks in the Hugging Face layout: found on disk, checked, and loaded without running code or pickles.
-
-`what` is the place in the config that asks, as errors name it: `features=clip`, or `metric.clip_score`.
-"""
+"""Vision networks in the Hugging Face layout: found on disk, checked, and loaded without running code or pickles."""
 
 import hashlib
 import json
@@ -27,7 +24,7 @@ def transformers(what: str) -> Any:
     try:
         import transformers as library
     except ImportError as error:
-        raise ConfigError(f"{what} needs transformers: pip install 'genbench[vision]'") from error
+        raise ConfigError(f"features={what} needs transformers: pip install 'genbench[vision]'") from error
     return library
 
 
@@ -43,20 +40,16 @@ def find(what: str, weights: Path | str, download: bool) -> Path:
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         raise ConfigError(
-            f"{what}: {folder} holds no {' and no '.join(missing)}: give {_key(what)}.weights a folder in Hugging "
+            f"features={what}: {folder} holds no {' and no '.join(missing)}: give features.weights a folder in Hugging "
             f"Face's layout with {CONFIG} and {WEIGHTS} (pickled .bin files are never read)"
         )
     return folder
 
 
-def _key(what: str) -> str:
-    return what.partition("=")[0]
-
-
 def _cached(what: str, name: str, download: bool) -> Path:
     from huggingface_hub import hf_hub_download
 
-    fix = f"set {_key(what)}.weights to a folder with {CONFIG} and {WEIGHTS}"
+    fix = f"set features.weights to a folder with {CONFIG} and {WEIGHTS}"
     try:
         weights = hf_hub_download(name, WEIGHTS, local_files_only=not download)
         hf_hub_download(name, CONFIG, local_files_only=not download)
@@ -64,13 +57,13 @@ def _cached(what: str, name: str, download: bool) -> Path:
     except (OSError, ValueError) as error:  # its own errors derive from these, as do those of the network
         if download:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise ConfigError(f"{what}: {name} cannot be downloaded ({reason}): {fix}") from error
+            raise ConfigError(f"features={what}: {name} cannot be downloaded ({reason}): {fix}") from error
         raise ConfigError(
-            f"{what}: the weights {name} are not here: {fix}, or set {_key(what)}.download=true"
+            f"features={what}: the weights {name} are not here: {fix}, or set features.download=true"
         ) from error
 
 
-def read(what: str, folder: Path, sha256: str | None) -> tuple[dict[str, Any], dict[str, Tensor], str]:
+def read(folder: Path, sha256: str | None) -> tuple[dict[str, Any], dict[str, Tensor], str]:
     """Config, tensors and the sha256 of the weights, which is compared with `sha256` (8 digits or more) first.
 
     Raises:
@@ -81,10 +74,10 @@ def read(what: str, folder: Path, sha256: str | None) -> tuple[dict[str, Any], d
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
         content = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder} cannot be read ({error}): give {_key(what)}.weights an intact folder") from error
+        raise ConfigError(f"{folder} cannot be read ({error}): give features.weights an intact folder") from error
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None:
-        verify(path, found, sha256, f"{_key(what)}.sha256")
+        verify(path, found, sha256, "features.sha256")
     try:
         return config, load(content), found
     except SafetensorError as error:
@@ -113,7 +106,7 @@ def build(what: str, model: Any, config: Any, state: dict[str, Tensor]) -> nn.Mo
             logging.enable_progress_bar()
     if network is None or wrong:
         raise ConfigError(
-            f"{what}: {WEIGHTS} does not fill the network of {CONFIG} ({wrong[0]}): give both files of one "
+            f"features={what}: {WEIGHTS} does not fill the network of {CONFIG} ({wrong[0]}): give both files of one "
             f"{model.__name__}"
         )
     built: nn.Module = network.float()

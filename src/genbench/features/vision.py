@@ -61,15 +61,15 @@ class DINOv2(HuggingFaceVision):
     """
 
     def __init__(self, weights: Path | str | None = None, sha256: str | None = None, download: bool = False) -> None:
-        library = hub.transformers("features=dinov2")
-        facts, state, found = _read("dinov2", weights or "facebook/dinov2-large", sha256, download)
+        library = hub.transformers("dinov2")
+        facts, state, found = hub.read(hub.find("dinov2", weights or "facebook/dinov2-large", download), sha256)
         require_type("dinov2", facts, ["dinov2"])
         config = library.Dinov2Config(**facts)
         if DINO_SIDE % config.patch_size:
             raise ConfigError(
                 f"features=dinov2: patches of {config.patch_size} pixels do not tile {DINO_SIDE}: use published weights"
             )
-        network = hub.build("features=dinov2", library.Dinov2Model, config, state)
+        network = hub.build("dinov2", library.Dinov2Model, config, state)
         super().__init__("dinov2", found, network, config, DINO_SIDE, "ImageNet")
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -85,24 +85,17 @@ class CLIP(HuggingFaceVision):
     """
 
     def __init__(self, weights: Path | str | None = None, sha256: str | None = None, download: bool = False) -> None:
-        library = hub.transformers("features=clip")
+        library = hub.transformers("clip")
         name = weights or "openai/clip-vit-large-patch14-336"
-        facts, state, found = _read("clip", name, sha256, download)
+        facts, state, found = hub.read(hub.find("clip", name, download), sha256)
         require_type("clip", facts, ["clip", "clip_vision_model"])
         config = library.CLIPVisionConfig(**facts.get("vision_config", facts))
-        network = hub.build("features=clip", library.CLIPVisionModelWithProjection, config, state)
+        network = hub.build("clip", library.CLIPVisionModelWithProjection, config, state)
         super().__init__("clip", found, network, config, config.image_size, "CLIP")
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         features = self.network(pixel_values=self.pixels(image)).image_embeds
         return {"features": features, "logits": features.new_zeros(len(image), 0)}
-
-
-def _read(
-    name: str, weights: Path | str, sha256: str | None, download: bool
-) -> tuple[dict[str, Any], dict[str, Tensor], str]:
-    what = f"features={name}"
-    return hub.read(what, hub.find(what, weights, download), sha256)
 
 
 COLOURS = {

@@ -4,7 +4,6 @@ from genbench.metrics.accuracy import Accuracy
 from genbench.metrics.base import Evidence, Metric, Score, Scores
 from genbench.metrics.cas import ClassificationAccuracyScore
 from genbench.metrics.checker import Checker
-from genbench.metrics.clip_score import ClipScore
 from genbench.metrics.cmmd import Cmmd
 from genbench.metrics.density_coverage import DensityCoverage
 from genbench.metrics.fd_infinity import FrechetDistanceInfinity
@@ -23,7 +22,6 @@ __all__ = [
     "Accuracy",
     "Checker",
     "ClassificationAccuracyScore",
-    "ClipScore",
     "Cmmd",
     "DensityCoverage",
     "Evidence",
