@@ -1,6 +1,5 @@
 """Features of DINOv2 and CLIP, from a local folder in the Hugging Face layout (extra `vision`)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +60,16 @@ class DINOv2(HuggingFaceVision):
     """
 
     def __init__(self, weights: Path | str | None = None, sha256: str | None = None, download: bool = False) -> None:
-        library = hub.transformers("dinov2")
-        facts, state, found = hub.read(hub.find("dinov2", weights or "facebook/dinov2-large", download), sha256)
-        require_type("dinov2", facts, ["dinov2"])
+        owner = hub.Owner("features=dinov2")
+        library = hub.transformers(owner)
+        facts, state, found = hub.read(owner, hub.find(owner, weights or "facebook/dinov2-large", download), sha256)
+        hub.require_type(owner, facts, ["dinov2"])
         config = library.Dinov2Config(**facts)
         if DINO_SIDE % config.patch_size:
             raise ConfigError(
                 f"features=dinov2: patches of {config.patch_size} pixels do not tile {DINO_SIDE}: use published weights"
             )
-        network = hub.build("dinov2", library.Dinov2Model, config, state)
+        network = hub.build(owner, library.Dinov2Model, config, state)
         super().__init__("dinov2", found, network, config, DINO_SIDE, "ImageNet")
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -85,12 +85,13 @@ class CLIP(HuggingFaceVision):
     """
 
     def __init__(self, weights: Path | str | None = None, sha256: str | None = None, download: bool = False) -> None:
-        library = hub.transformers("clip")
+        owner = hub.Owner("features=clip")
+        library = hub.transformers(owner)
         name = weights or "openai/clip-vit-large-patch14-336"
-        facts, state, found = hub.read(hub.find("clip", name, download), sha256)
-        require_type("clip", facts, ["clip", "clip_vision_model"])
+        facts, state, found = hub.read(owner, hub.find(owner, name, download), sha256)
+        hub.require_type(owner, facts, ["clip", "clip_vision_model"])
         config = library.CLIPVisionConfig(**facts.get("vision_config", facts))
-        network = hub.build("clip", library.CLIPVisionModelWithProjection, config, state)
+        network = hub.build(owner, library.CLIPVisionModelWithProjection, config, state)
         super().__init__("clip", found, network, config, config.image_size, "CLIP")
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -102,19 +103,6 @@ COLOURS = {
     "ImageNet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "CLIP": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }
-
-
-def require_type(what: str, config: dict[str, Any], known: Sequence[str]) -> None:
-    """Refuses the config of another network.
-
-    Raises:
-        ConfigError: naming both.
-    """
-    if config.get("model_type") not in known:
-        raise ConfigError(
-            f"features={what}: {hub.CONFIG} describes a {config.get('model_type')}, expected {' or '.join(known)}: "
-            "give features.weights the folder of such a network"
-        )
 
 
 def resize(image: Tensor, side: int) -> Tensor:
