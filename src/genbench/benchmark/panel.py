@@ -27,6 +27,7 @@ PANEL: dict[str, tuple[str, Better]] = {
     "auth": ("authentic", "real"),
     "lpips_diversity": ("LPIPS diversity", "real"),
     "cas": ("CAS", "high"),
+    "clip_score": ("CLIPScore", "high"),
     "overall": ("as captioned", "high"),
     "overall_held_out": ("held out", "high"),
     "single_object": ("single object", "high"),

@@ -4,6 +4,7 @@ from genbench.metrics.accuracy import Accuracy
 from genbench.metrics.base import Evidence, Metric, Score, Scores
 from genbench.metrics.cas import ClassificationAccuracyScore
 from genbench.metrics.checker import Checker
+from genbench.metrics.clip_score import ClipScore
 from genbench.metrics.cmmd import Cmmd
 from genbench.metrics.density_coverage import DensityCoverage
 from genbench.metrics.fd_infinity import FrechetDistanceInfinity
@@ -22,6 +23,7 @@ __all__ = [
     "Accuracy",
     "Checker",
     "ClassificationAccuracyScore",
+    "ClipScore",
     "Cmmd",
     "DensityCoverage",
     "Evidence",

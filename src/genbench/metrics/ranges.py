@@ -8,6 +8,7 @@ from genbench.metrics.checker import KEYS
 RANGES: Mapping[str, tuple[float, float]] = {
     **dict.fromkeys(("precision", "recall", "coverage", "accuracy", "auth", "cas", *KEYS, "cannot_judge"), (0.0, 1.0)),
     **dict.fromkeys(("fd", "cmmd", "density", "lpips_diversity"), (0.0, math.inf)),
+    "clip_score": (0.0, 100.0),
     "is": (1.0, math.inf),
 }
 """By key, as far as there are bounds: `kid` and `fd_infinity` are unbiased, and may fall below 0."""
