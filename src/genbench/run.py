@@ -63,7 +63,7 @@ def by_content(node: Any) -> Any:
     """A node without the path of what its sha256 tells: what lies elsewhere today is still the same."""
     if not isinstance(node, Mapping) or node.get("sha256") is None:
         return node
-    return {key: value for key, value in node.items() if key not in ("run", "folder")}
+    return {key: value for key, value in node.items() if key not in ("run", "folder", "model", "download")}
 
 
 def recipe_hash(config: Mapping[str, Any]) -> str:

@@ -60,12 +60,19 @@ def test_every_way_to_draw_is_a_row_of_the_one_training(
     assert result.stat().st_mtime_ns == before
     assert json.loads(result.read_text())["variation"] is None
 
+    run_tiny(own_conf, monkeypatch, folder, "benchmark.samplers.short.steps=3")
+    again = rows_of(folder)
+    assert (again["one short"]["nfe"], again["one short"]["sampler"]["steps"]) == (6, 3)
+    assert again["one short"]["fd"] != rows["one short"]["fd"]
+    assert again["one unguided"]["fd"] == rows["one unguided"]["fd"]
+
 
 @pytest.mark.parametrize(
     ("override", "said"),
     [
         ("+benchmark.samplers.wrong={stpes: 3}", "stpes"),
         ("+benchmark.samplers={a/b: {steps: 3}}", "letters, digits"),
+        ("+benchmark.samplers.failed={steps: 3}", "not 'failed'"),
         ("+benchmark.models.two={model: vae}", "this one has no sampler"),
     ],
 )

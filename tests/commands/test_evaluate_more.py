@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from tiny_runs import Train, command
 
 from genbench.app import judging
+from genbench.app.build import build
+from genbench.app.compose import compose
 from genbench.app.judging import kept_draws
 from genbench.benchmark.leaderboard import read_leaderboard
 from genbench.core import ConfigError, DataError, RunError
@@ -234,3 +236,18 @@ def test_judging_stored_images_again_with_fewer_metrics_loses_nothing(
         assert again["repeats"][0]["precision"] == whole["precision"]
         assert again["metrics"] == whole["metrics"]
         assert again["fd"] == pytest.approx(whole["fd"])
+
+
+def test_samples_drawn_for_other_captions_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = ("data=shapes", "data.train_images=500", "data.test_images=200", "features=pixels", "protocol=shapes")
+    few = (*data, "protocol.samples=200", "samples=theirs.npz")
+    truth = build(compose("evaluate", data).data).table("test")
+    image = truth.take(range(200)).image.permute(0, 2, 3, 1).numpy()
+    np.savez("theirs.npz", images=image, captions=np.array(truth.caption))
+    command("evaluate", *few)
+    (kept,) = tmp_path.glob("*.json")
+    assert json.loads(kept.read_text())["overall"] == 1.0
+    np.savez("theirs.npz", images=image[[0] * 200], captions=np.array([truth.caption[0]] * 200))
+    with pytest.raises(ConfigError, match="draw a sample for each test caption, in their order"):
+        command("evaluate", *few)

@@ -155,3 +155,15 @@ def test_pictures_of_other_captions_are_wrong():
     by_chance = np.mean([bool(checker(image[i], drawn[j].caption).ok) for i, j in enumerate(others)])
     assert 0.0 < by_chance < 0.05
     assert parse(drawn[0].caption).skill == "single_object"
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (128, 128, 128), (0, 255, 255), (255, 0, 255)])
+def test_a_colour_that_is_none_of_the_palettes_is_no_shade_of_one(colour):
+    drawn, image, checker = scenes("shapes", 200)
+    alone = [i for i, scene in enumerate(drawn) if len(scene.objects) == 1 and scene.objects[0].colour == "yellow"]
+    assert alone
+    for i in alone:
+        share = image[i].float().amax(0, keepdim=True) / 240.0
+        painted = (share * torch.tensor(colour)[:, None, None]).round().to(torch.uint8)
+        assert checker(image[i], drawn[i].caption).ok
+        assert checker(painted, drawn[i].caption).reason == "some pixels have none of the colours"

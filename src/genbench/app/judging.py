@@ -145,6 +145,10 @@ def judge_run(
     """
     path = run.result_path(judge.hash, variation and variation.name)
     kept = read_result(path) if path.is_file() else {}
+    if variation is not None and kept and kept.get("sampler") != with_guide(variation.sampler):
+        # the benchmark has given this name to another way to draw
+        kept = {}
+        run.sheet(variation.name).unlink(missing_ok=True)
     bits_by = {
         "likelihood": likelihood or resolve(run.config).get("likelihood"),
         "weights": judge.protocol.weights,

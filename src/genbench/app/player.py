@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from threading import Lock
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from genbench.core import GenerativeModel
 from genbench.run import Run, Weights
 from genbench.shapes import Checker, Verdict
 
-SETTINGS = ("guidance", "steps")
+SETTINGS: Mapping[str, Callable[[float], float]] = {"guidance": float, "steps": int}
 """Settings of samplers that a page shows, where the run's sampler has them."""
 
 MOST = 64
@@ -41,10 +42,12 @@ class Player:
     weights: Weights
     device: torch.device
     _loaded: Callable[..., GenerativeModel] = field(init=False)
+    _lock: Lock = field(init=False)
 
     def __post_init__(self) -> None:
         # guidance and steps belong to the model's sampler, which checks them when it is built
-        self._loaded = lru_cache(maxsize=4)(self._load)
+        self._loaded = lru_cache(maxsize=1)(self._load)
+        self._lock = Lock()
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -72,10 +75,10 @@ class Player:
         Raises:
             ConfigError: settings that the model's sampler cannot use.
         """
-        own = self.settings
-        model = self._loaded(**{key: type(own[key])(value) for key, value in settings.items()})
-        prompts = [prompt] if model.reads_captions else None
-        drawn = draw(model, n, seed, None if label is None else [label], prompts=prompts)
+        with self._lock:  # one page after another
+            model = self._loaded(**{key: SETTINGS[key](value) for key, value in settings.items()})
+            prompts = [prompt] if model.reads_captions else None
+            drawn = draw(model, n, seed, None if label is None else [label], prompts=prompts)
         if drawn.caption is not None:
             return [Picture(image, prompt, self._verdict(image, prompt)) for image in drawn.image]
         names = [""] * n if drawn.label is None else [str(int(label)) for label in drawn.label]

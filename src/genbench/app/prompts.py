@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from genbench.core import ConfigError, DataError, GenerativeModel
+from genbench.data.lines import utf8_lines
 
 
 def asked(model: GenerativeModel, prompt: str | None, prompts: str | None) -> list[str] | None:
@@ -31,18 +32,7 @@ def read_prompts(path: Path) -> list[str]:
     Raises:
         DataError: no such file, none in it, or a line that is not UTF-8.
     """
-    try:
-        content = path.expanduser().read_bytes().removeprefix(b"\xef\xbb\xbf")
-    except OSError as error:
-        raise DataError(
-            f"prompts={path} cannot be read ({error.strerror}): give a text file, one prompt a line"
-        ) from error
-    found = []
-    for number, line in enumerate(content.splitlines(), start=1):
-        try:
-            found.append(line.decode())
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}, line {number}: not UTF-8 ({error.reason}): save the file as UTF-8") from error
+    found = utf8_lines(path)
     if not found:
         raise DataError(f"{path} is empty: write one prompt a line")
     return found

@@ -19,4 +19,4 @@ def _quote(text: str) -> str:
         return text
     # backslashes mean something before a quote or an interpolation only
     escaped = re.sub(r"(\\*)('|\$\{)", lambda found: 2 * found[1] + "\\" + found[2], text)
-    return "'" + re.sub(r"(\\+)$", lambda found: 2 * found[1], escaped) + "'"
+    return "'" + re.sub(r"(\\+)\Z", lambda found: 2 * found[1], escaped) + "'"

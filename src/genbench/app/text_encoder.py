@@ -51,13 +51,7 @@ def settle_text_encoder(config: DictConfig, dataset: ImageDataset) -> None:
 
 def captions(dataset: ImageDataset, split: Split) -> list[str]:
     """The different captions of a split, in the order of their first image; none of data without captions."""
-    if not dataset.spec.captions:
-        return []
-    table, found = dataset.table(split), {}
-    for start in range(0, len(table), CHUNK):
-        taken = table.take(range(start, min(start + CHUNK, len(table))))
-        found.update(dict.fromkeys(taken.caption or ()))
-    return list(found)
+    return list(dict.fromkeys(dataset.table(split).caption or ())) if dataset.spec.captions else []
 
 
 def remember_captions(model: GenerativeModel, dataset: ImageDataset) -> None:
@@ -66,7 +60,7 @@ def remember_captions(model: GenerativeModel, dataset: ImageDataset) -> None:
         encoder = model.text.encoder
         asked = [text for text in captions(dataset, "train") if text.strip()]
         # of captions that hardly repeat, each is read when it comes
-        if len(asked) * encoder.width * 2 <= encoder.memory:
+        if asked and len(asked) * encoder.length * encoder.width * 2 <= encoder.memory:
             encoder.remember(read_once(encoder, asked))
 
 
@@ -89,4 +83,5 @@ def read_once(encoder: FrozenTextEncoder, asked: Sequence[str]) -> dict[str, Ten
         lengths = [len(part) for part in parts]
         states = torch.cat(parts)
         write_atomically(path, save({"states": states, "lengths": torch.tensor(lengths)}))
-    return dict(zip(order, torch.split(states, lengths), strict=True))
+    # copies, because one view would keep all of them in memory
+    return {text: part.clone() for text, part in zip(order, torch.split(states, lengths), strict=True)}

@@ -90,6 +90,10 @@ def summary(results: Sequence[Mapping[str, Any]], key: str) -> ScoreSummary:
     if found.spread == "training seeds":
         error = None if found.std is None else found.std / math.sqrt(len(results))
         freedom = len(results) - 1
+        if error == 0.0:
+            # seeds that agree to the last digit, as rates of few samples may: at least the samples would have differed
+            drawn = [finite(result.get(f"{key}_error")) or 0.0 for result in results]
+            error = math.sqrt(math.fsum(e * e for e in drawn)) / len(drawn)
     if found.mean is None or error is None:
         return {**UNKNOWN, "mean": found.mean, "std": found.std}
     within = within_range(key, *interval(found.mean, error, freedom))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.core import DataError
+from genbench.data.lines import utf8_lines
 
 METADATA = "metadata.jsonl"
 
@@ -21,7 +22,7 @@ def read_captions(folder: Path, files: Sequence[str], column: str) -> list[str]:
     """
     path, known = folder / METADATA, set(files)
     found: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(utf8_lines(path), 1):
         if line.strip():
             name, caption = _row(line, f"{path}, line {number}", column)
             if name not in known:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,11 @@ def content_sha256(source: ImageSource, batch: int = 250) -> tuple[str, str | No
             labelled = True
             labels.update(label.cpu().contiguous().numpy().data)
     return pixels.hexdigest(), labels.hexdigest() if labelled else None
+
+
+def sha256_of_captions(captions: Sequence[str] | None) -> str | None:
+    """Hex sha256 of captions in order, None of none."""
+    return None if captions is None else hashlib.sha256(json.dumps(list(captions)).encode()).hexdigest()
 
 
 def _facts(identity: Mapping[str, Any]) -> str:

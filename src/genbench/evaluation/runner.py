@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import statistics
 import warnings
@@ -17,7 +15,7 @@ from genbench.evaluation.extraction import extract
 from genbench.evaluation.minimum import require_enough
 from genbench.evaluation.protocol import Protocol, short_hash
 from genbench.evaluation.ranks import from_first
-from genbench.evaluation.reference import Reference
+from genbench.evaluation.reference import Reference, sha256_of_captions
 from genbench.evaluation.sources import ImageSource
 from genbench.evaluation.store import ChunkStore
 from genbench.features import FeatureExtractor
@@ -77,7 +75,7 @@ class Judge:
         others = {name: split.sha256 for name, split in self.splits.items() if split is not self.reference}
         weights = {name: metric.fingerprint for name, metric in self.metrics.items() if metric.fingerprint}
         identity = self.protocol.identity(self.extractor, self.spec.levels, reference | others, self.sampler)
-        captions = {split: _sha256(texts) for split, texts in self.captions.items()}
+        captions = {split: sha256_of_captions(texts) for split, texts in self.captions.items()}
         return identity | ({"metrics": weights} if weights else {}) | ({"captions": captions} if captions else {})
 
     @property
@@ -228,10 +226,6 @@ def _singular(count: int | None, dims: int, who: str) -> list[str]:
         f"{who}: {count} images cannot fill a covariance of {dims} features; the Frechet distance is computed, "
         f"but biased: use more than {dims} images"
     ]
-
-
-def _sha256(captions: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps(list(captions)).encode()).hexdigest()
 
 
 def _plain(row: Mapping[str, Score]) -> dict[str, float | None]:

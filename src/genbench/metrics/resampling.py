@@ -20,7 +20,12 @@ def from_influence(influence: Tensor) -> float:
 
 
 def of_rate(rate: float, n: int) -> float:
-    """The binomial error of a fraction of n independent samples: what resampling hits and misses converges to."""
+    """The binomial error of a fraction of n independent samples: what resampling hits and misses converges to.
+
+    All or none of them say nothing of their spread: then two hits and two misses are added (Agresti and Coull 1998).
+    """
+    if rate in (0.0, 1.0):
+        rate, n = (rate * n + 2.0) / (n + 4.0), n + 4
     return math.sqrt(rate * (1.0 - rate) / n)
 
 

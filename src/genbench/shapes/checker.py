@@ -40,11 +40,12 @@ class Checker:
 
     @classmethod
     def of_captions(cls, captions: Iterable[str]) -> Checker:
-        """A checker for the colours and shapes that the captions mention."""
+        """A checker for the colours and shapes that the captions mention; for all where they mention none."""
         words = {word for caption in set(captions) for word in caption.lower().removesuffix(".").split()}
         singular = {PLURALS[shape]: shape for shape in OUTLINES}
         named = {singular.get(word, word) for word in words}
-        return cls([c for c in COLOURS if c in named], [s for s in OUTLINES if s in named])
+        colours, shapes = [c for c in COLOURS if c in named], [s for s in OUTLINES if s in named]
+        return cls(colours or COLOURS, shapes or OUTLINES)
 
     def __call__(self, image: Tensor, caption: str) -> Verdict:
         """The verdict on a picture uint8 [3,S,S]."""
@@ -59,7 +60,8 @@ class Checker:
         """What is wrong with a picture of these, or None."""
         blurred = [blob for blob in blobs if blob.thing is None]
         if blurred:
-            return f"{blurred[0].colour} pixels have no known shape"
+            colour = blurred[0].colour
+            return f"{colour} pixels have no known shape" if colour else "some pixels have none of the colours"
         things = [blob.thing for blob in blobs if blob.thing is not None]
         told = f"shows {_listed(things)}"
         if len(things) != claim.objects:

@@ -40,10 +40,13 @@ def speck(side: int) -> float:
 
 @dataclass(frozen=True)
 class Blob:
-    """Something in a picture that is large enough for an object; `thing` is None if it looks like no shape."""
+    """Something in a picture that is large enough for an object.
+
+    `thing` is None if it looks like no shape, `colour` if it has none of the palette.
+    """
 
     thing: Object | None
-    colour: str
+    colour: str | None
 
 
 def read(
@@ -53,10 +56,11 @@ def read(
 
     A pixel belongs to an object if it has at least half of a colour. Connected pixels (of eight neighbours) of one
     colour are an object, unless they are a `speck`. Its shape is the one that, drawn with the object's area
-    about its centroid, overlaps it most.
+    about its centroid, overlaps it most. As bright an area of no known colour is something too.
     """
     names = tuple(colours)
-    which, amount = nearest(image.transpose(1, 2, 0).astype(np.float32), names)
+    pixels = image.transpose(1, 2, 0).astype(np.float32)
+    which, amount = nearest(pixels, names)
     solid = amount >= HALF
     parts = [(names[c], mask) for c in np.unique(which[solid]) for mask in _connected(solid & (which == c))]
     taken = np.zeros(solid.shape, dtype=bool)
@@ -67,7 +71,8 @@ def read(
         # with its soft edge and whatever specks of other colours are in it, but without its neighbours
         window = ndimage.binary_dilation(mask, _AROUND) & (mask | ~taken)
         blobs.append(Blob(_recognised(np.where(window, amount, 0.0), colour, shapes), colour))
-    return blobs
+    shining = np.linalg.norm(pixels, axis=-1) >= HALF * min(np.linalg.norm(COLOURS[name]) for name in names)
+    return blobs + [Blob(None, None) for _ in _connected(shining & (amount == 0.0))]
 
 
 def _connected(mask: Mask) -> Iterator[Mask]:

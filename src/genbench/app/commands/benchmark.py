@@ -19,7 +19,6 @@ from genbench.app.device import pick_device
 from genbench.app.judging import Variation, judge_run, kept_draws, make_judge, read_result
 from genbench.app.reporting import report
 from genbench.app.sampling import draw, save, write_sheet
-from genbench.app.text_encoder import captions
 from genbench.app.training import open_experiment, train
 from genbench.app.validate import validate_config
 from genbench.benchmark.matrix import Cell, cells, written
@@ -117,8 +116,10 @@ def _variations(config: Mapping[str, Any], ways: Ways) -> list[Variation]:
         raise ConfigError(
             "benchmark.samplers changes how a model draws, and this one has no sampler: leave it out, or the model"
         )
-    if wrong := [name for name in ways if not re.fullmatch(r"[\w-]+", name)]:
-        raise ConfigError(f"benchmark.samplers: {wrong[0]!r} names files: use letters, digits, - and _ only")
+    if wrong := [name for name in ways if not re.fullmatch(r"[\w-]+", name) or name == "failed"]:
+        raise ConfigError(
+            f"benchmark.samplers: {wrong[0]!r} names files: use letters, digits, - and _ only, and not 'failed'"
+        )
     return [Variation(name, {**own, **settings}) for name, settings in ways.items()]
 
 
@@ -142,7 +143,7 @@ def _done(
         result = judge_run(run, model, dataset, judge, draws, variation=variation)
         sheet = run.sheet(variation and variation.name)
         if not sheet.is_file():
-            drawn = draw(model, SHOWN, prompts=captions(dataset, "test"))
+            drawn = draw(model, SHOWN, prompts=judge.prompts)
             save(sheet, *drawn)
             write_sheet(sheet.with_suffix(".png"), drawn.image)
         return result

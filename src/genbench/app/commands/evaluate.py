@@ -20,9 +20,10 @@ from genbench.benchmark.rows import EXTERNAL
 from genbench.core import ConfigError
 from genbench.core.files import write_json
 from genbench.data.dataset import ImageDataset
+from genbench.data.images import ImageTable
 from genbench.data.samples import read_samples
 from genbench.evaluation.ranks import distributed, rank
-from genbench.evaluation.reference import content_sha256
+from genbench.evaluation.reference import content_sha256, sha256_of_captions
 from genbench.evaluation.sources import TableSource
 from genbench.evaluation.store import ChunkStore
 from genbench.run import Run
@@ -103,6 +104,9 @@ def _of_images(plain: dict[str, Any]) -> Judged:
     name, source = plain["name"] or stem, TableSource(table, str(path))
     images, labels = content_sha256(source)
     content = {"images_sha256": images, "labels_sha256": labels}
+    captions = sha256_of_captions(table.caption)
+    if plain["samples"] is not None:
+        _check_prompts(table, dataset, str(path))
     if plain["into"] is not None and not Path(plain["into"]).is_dir():
         raise ConfigError(
             f"into={plain['into']} is no folder of a benchmark: give that of genbench benchmark's out=..."
@@ -113,6 +117,7 @@ def _of_images(plain: dict[str, Any]) -> Judged:
     def judged(view: dict[str, Any]) -> tuple[dict[str, Any], Path]:
         judge = make_judge(dataset, view, view["batch_size"], device=pick_device(view["device"]))
         said = {"name": name, "source": str(path), "data": dataset.name, "metrics": sorted(judge.metrics), **content}
+        said["captions_sha256"] = captions
         entry = None if view["into"] is None else Path(view["into"]) / EXTERNAL / name / f"{judge.hash}.json"
         if entry is not None:
             _refuse_another(entry, str(path))
@@ -129,10 +134,28 @@ def _of_images(plain: dict[str, Any]) -> Judged:
     return judged
 
 
+def _check_prompts(samples: ImageTable, data: ImageDataset, path: str) -> None:
+    """Refuses samples that were drawn for other captions than those that all others are judged by.
+
+    Raises:
+        ConfigError: naming the first.
+    """
+    prompts = data.table("test").caption if data.spec.captions else None
+    if not prompts or samples.caption is None:
+        return
+    for i, caption in enumerate(samples.caption):
+        if caption != prompts[i % len(prompts)]:
+            raise ConfigError(
+                f"{path}: sample {i} is captioned {caption!r}, and test caption {i % len(prompts)} of {data.name} is "
+                f"{prompts[i % len(prompts)]!r}: draw a sample for each test caption, in their order"
+            )
+
+
 def _kept(path: Path, found: dict[str, Any]) -> dict[str, Any]:
     """What was found before of the very same images under the same hash."""
     kept = read_result(path) if path.is_file() else {}
-    same = all(kept.get(key) == found[key] for key in ("protocol", "images_sha256", "labels_sha256"))
+    content = ("protocol", "images_sha256", "labels_sha256", "captions_sha256")
+    same = all(kept.get(key) == found[key] for key in content)
     return kept if same else {}
 
 

@@ -163,12 +163,18 @@ def _load(library: Any, folder: Path, config: Any) -> nn.Module:
 
 
 def _sha256(folder: Path) -> str:
-    """Hex sha256 of the weights' file, or of the sums of several."""
-    sums = []
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            sums.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
+    """Hex sha256 of all that decides the states: weights, configuration, and the tokenizer's files, by name."""
+    names = {"config.json", *TOKENIZERS, "tokenizer_config.json", "special_tokens_map.json", "merges.txt"}
+    files = [path for path in folder.iterdir() if path.name in names or path.suffix == ".safetensors"]
+    sums = [(path.name, _sum(path, path.stat().st_size, path.stat().st_mtime_ns)) for path in sorted(files)]
+    return hashlib.sha256(repr(sums).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def _sum(path: Path, size: int, changed: int) -> str:
+    """Hex sha256 of a file, read once: a language model has gigabytes, and every cell of a benchmark builds it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

