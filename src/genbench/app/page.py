@@ -39,7 +39,7 @@ def page_of(player: Player) -> FastAPI:
                     player.draw, prompt.value or "", classes.value, chosen, int(count.value), int(seed.value)
                 )
             except GenbenchError as error:
-                ui.notify(str(error), type="negative", multi_line=True, timeout=0, close_button=True)
+                ui.notify(str(error), type="negative", multi_line=True, timeout=20_000, close_button=True)
             else:
                 # none where the page was closed meanwhile
                 total.set_text(in_all(pictures or []))
@@ -53,7 +53,7 @@ def page_of(player: Player) -> FastAPI:
         ui.page_title(title)
         ui.label(title).classes("text-h6")
         with ui.row().classes("w-full no-wrap items-start"):
-            with ui.column().style("width: 280px"):
+            with ui.column().style("width: 280px; flex-shrink: 0"):
                 prompt = ui.textarea("prompt").classes("w-full").on("keydown.enter.prevent", draw)
                 prompt.set_visibility(model.reads_captions)
                 labels: dict[int | None, str] = {None: "all in turn"}

@@ -14,6 +14,9 @@ from genbench.core import ConfigError
 
 log = logging.getLogger(__name__)
 
+SHOWN = 40
+"""Words of a vocabulary that an error shows."""
+
 
 def words(caption: str) -> list[str]:
     """The words and punctuation marks of a caption, in lower case."""
@@ -53,9 +56,8 @@ class WordEncoder(TextEncoder):
             found = words(caption)
             known = [self.number[word] for word in found if word in self.number]
             if not known:
-                raise ConfigError(
-                    f"no word of {caption!r} occurred in the training captions: use some of {', '.join(self.number)}"
-                )
+                some = ", ".join([*self.number][:SHOWN]) + (", ..." if len(self.number) > SHOWN else "")
+                raise ConfigError(f"no word of {caption!r} occurred in the training captions: use some of {some}")
             self._tell_strangers({word for word in found if word not in self.number})
             self.warn_if_cut(len(known), caption)
             rows.append(known[: self.length])
