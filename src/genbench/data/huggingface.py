@@ -16,7 +16,7 @@ from torch import Tensor
 from genbench.core import ConfigError, DataError, ImageSpec
 from genbench.data.dataset import ImageDataset, Split
 from genbench.data.image_files import Crop, FittingDecoder, Resize
-from genbench.data.images import Images, ImageTable, ResidentTable
+from genbench.data.images import ImageTable, ReadTable, ResidentTable
 from genbench.data.split import in_test
 
 
@@ -85,7 +85,7 @@ class HuggingFace(ImageDataset):
         return self._tables[split]
 
 
-class Rows(ImageTable):
+class Rows(ReadTable):
     """Rows of a `datasets.Dataset`, decoded whenever they are taken.
 
     The fingerprint covers the library's own of the dataset, the columns, the decoder and which rows they are.
@@ -109,15 +109,7 @@ class Rows(ImageTable):
         if not self.chosen:
             raise DataError(f"{place} has no rows: choose another split with data.train_split and data.test_split")
         self._label, self._caption = self._labels(), self._captions()
-        self.shape = self._read(self.chosen[0]).shape
-
-    @property
-    def label(self) -> Tensor | None:
-        return self._label
-
-    @property
-    def caption(self) -> list[str] | None:
-        return self._caption
+        self.shape = self._read(0).shape
 
     @property
     def classes(self) -> int:
@@ -127,24 +119,12 @@ class Rows(ImageTable):
         feature = self.source.features[self.columns["label"]]
         return int(getattr(feature, "num_classes", 0) or self._label.max() + 1)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes the images would occupy in memory."""
-        return len(self) * self.shape.numel()
-
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def take(self, indices: Sequence[int] | Tensor) -> Images:
-        rows = torch.as_tensor(indices, dtype=torch.int64)
-        image = torch.stack([self._read(self.chosen[i]) for i in rows.tolist()])
-        caption = None if self._caption is None else [self._caption[i] for i in rows.tolist()]
-        return Images(image, None if self._label is None else self._label[rows], caption, rows)
-
     def resident(self) -> ResidentTable:
         """The same images, all read into memory."""
-        images = self.take(range(len(self)))
-        return ResidentTable(images.image, images.label, images.caption)
+        return self.filled(map(self._read, range(len(self))))
 
     def halves(self, fraction: float) -> dict[Split, Rows]:
         """These rows without about `fraction` of them, and those."""
@@ -163,9 +143,10 @@ class Rows(ImageTable):
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     def _read(self, row: int) -> Tensor:
-        place, column = f"{self.place}, row {row}", self.columns["image"]
+        there = self.chosen[row]
+        place, column = f"{self.place}, row {there}", self.columns["image"]
         try:
-            image = self.source[row][column]
+            image = self.source[there][column]
         except (OSError, SyntaxError, ValueError) as error:
             raise DataError(f"{place} cannot be read as an image ({error}); mend it or take it out") from error
         if not hasattr(image, "mode"):

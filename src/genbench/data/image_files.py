@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genbench.core import ConfigError, DataError
 from genbench.data.dataset import check_levels
-from genbench.data.images import Images, ImageTable, ResidentTable
+from genbench.data.images import ReadTable, ResidentTable
 
 Resize = Literal["bilinear", "bicubic", "lanczos", "none"]
 Crop = Literal["center", "none"]
@@ -142,7 +142,7 @@ class FittingDecoder(Decoder):
         return image.resize((self.size, self.size), Image.Resampling[self.resize.upper()])
 
 
-class StreamedTable(ImageTable):
+class StreamedTable(ReadTable):
     """Image files read whenever they are taken, for folders that memory cannot hold.
 
     `files` are paths relative to `root`. The fingerprint covers the decoder, labels, captions, and every file's
@@ -164,35 +164,13 @@ class StreamedTable(ImageTable):
         self.decoder, self.reference, self.levels = decoder, reference, levels
         self.shape = decoder(reference).shape
 
-    @property
-    def label(self) -> Tensor | None:
-        return self._label
-
-    @property
-    def caption(self) -> list[str] | None:
-        return self._caption
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes the images would occupy in memory."""
-        return len(self) * self.shape.numel()
-
     def __len__(self) -> int:
         return len(self.files)
 
-    def take(self, indices: Sequence[int] | Tensor) -> Images:
-        rows = torch.as_tensor(indices, dtype=torch.int64)
-        image = torch.stack([self._read(self.files[i]) for i in rows.tolist()])
-        caption = None if self._caption is None else [self._caption[i] for i in rows.tolist()]
-        return Images(image, None if self._label is None else self._label[rows], caption, rows)
-
     def resident(self) -> ResidentTable:
         """The same images, all read into memory."""
-        image = torch.empty(len(self), *self.shape, dtype=torch.uint8)
         with ThreadPoolExecutor() as pool:
-            for row, pixels in enumerate(pool.map(self._read, self.files)):
-                image[row] = pixels
-        return ResidentTable(image, self._label, self._caption)
+            return self.filled(pool.map(self._read, range(len(self))))
 
     def fingerprint(self) -> str:
         stats = [(name, (self.root / name).stat()) for name in self.files]
@@ -201,8 +179,8 @@ class StreamedTable(ImageTable):
         said = [asdict(self.decoder), files, label] + ([] if self._caption is None else [self._caption])
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
-    def _read(self, name: str) -> Tensor:
-        path = self.root / name
+    def _read(self, row: int) -> Tensor:
+        path = self.root / self.files[row]
         pixels = self.decoder(path)
         if pixels.shape != self.shape:
             (_, height, width), (_, expected_height, expected_width) = pixels.shape, self.shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -110,3 +110,45 @@ class ResidentTable(ImageTable):
             if part is not None:
                 digest.update(part.contiguous().cpu().numpy().data)
         return digest.hexdigest()
+
+
+class ReadTable(ImageTable):
+    """Images that are read one by one whenever they are taken; `shape` is that of each."""
+
+    shape: torch.Size
+    _label: Tensor | None
+    _caption: list[str] | None
+
+    @abstractmethod
+    def _read(self, row: int) -> Tensor:
+        """The image uint8 [C,H,W] of a row.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+
+    @property
+    def label(self) -> Tensor | None:
+        return self._label
+
+    @property
+    def caption(self) -> list[str] | None:
+        return self._caption
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the images would occupy in memory."""
+        return len(self) * self.shape.numel()
+
+    def take(self, indices: Sequence[int] | Tensor) -> Images:
+        rows = torch.as_tensor(indices, dtype=torch.int64)
+        image = torch.stack([self._read(row) for row in rows.tolist()])
+        caption = None if self._caption is None else [self._caption[row] for row in rows.tolist()]
+        return Images(image, None if self._label is None else self._label[rows], caption, rows)
+
+    def filled(self, every: Iterable[Tensor]) -> ResidentTable:
+        """The same images in memory, given each of them in order."""
+        image = torch.empty(len(self), *self.shape, dtype=torch.uint8)
+        for row, pixels in enumerate(every):
+            image[row] = pixels
+        return ResidentTable(image, self._label, self._caption)

@@ -5,7 +5,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genbench.core import DataError
 from genbench.data.image_files import is_image
-from genbench.data.images import Images, ImageTable, ResidentTable
+from genbench.data.images import ReadTable, ResidentTable
 
 _UNREADABLE = (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 _LABELS = "dataset.json"
@@ -23,7 +23,7 @@ Decode = Callable[[io.BytesIO, str], Tensor]
 """Uint8 [C,H,W] of a file's bytes; the string is how errors name the file."""
 
 
-class ZipTable(ImageTable):
+class ZipTable(ReadTable):
     """Image files of an open zip, in the order of their paths, read whenever they are taken.
 
     Labels come from `dataset.json` at the top, {"labels": [["folder/0.png", 6], ...]}, where there is one.
@@ -43,35 +43,14 @@ class ZipTable(ImageTable):
         if not self.files:
             raise DataError(f"{path} holds no {' or '.join(suffixes)} images; give a zip of samples")
         self._label = self._labels() if _LABELS in self.archive.namelist() else None
-        self.shape = self._read(self.files[0]).shape
-
-    @property
-    def label(self) -> Tensor | None:
-        return self._label
-
-    @property
-    def caption(self) -> list[str] | None:
-        return None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes the images would occupy in memory."""
-        return len(self) * self.shape.numel()
+        self._caption, self.shape = None, self._read(0).shape
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def take(self, indices: Sequence[int] | Tensor) -> Images:
-        rows = torch.as_tensor(indices, dtype=torch.int64)
-        image = torch.stack([self._read(self.files[i]) for i in rows.tolist()])
-        return Images(image, None if self._label is None else self._label[rows], None, rows)
-
     def resident(self) -> ResidentTable:
         """The same images, all read into memory."""
-        image = torch.empty(len(self), *self.shape, dtype=torch.uint8)
-        for row, name in enumerate(self.files):
-            image[row] = self._read(name)
-        return ResidentTable(image, self._label)
+        return self.filled(map(self._read, range(len(self))))
 
     def fingerprint(self) -> str:
         """SHA-256 of every file's name, checksum and label."""
@@ -79,7 +58,8 @@ class ZipTable(ImageTable):
         label = None if self._label is None else self._label.tolist()
         return hashlib.sha256(json.dumps([files, label]).encode()).hexdigest()
 
-    def _read(self, name: str) -> Tensor:
+    def _read(self, row: int) -> Tensor:
+        name = self.files[row]
         return self.decode(io.BytesIO(self._bytes(name)), f"{self.path}/{name}")
 
     def _bytes(self, name: str) -> bytes:
