@@ -19,6 +19,7 @@ from genbench.app.build import build, load_model, resolve
 from genbench.app.device import pick_device
 from genbench.app.paths import cache_dir
 from genbench.core import Autoencoder, Condition, ConfigError, FirstStage, GenbenchError, GenerativeModel, ImageSpec
+from genbench.core.errors import first_line
 from genbench.core.pixels import to_float
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation.store import Chunk, ChunkStore
@@ -93,14 +94,14 @@ class DiffusersStage(FirstStage):
         try:
             settings = AutoencoderKL.load_config(folder)
         except OSError as error:
-            raise ConfigError(f"first_stage.folder={folder} cannot be used: {_first_line(error)}") from error
+            raise ConfigError(f"first_stage.folder={folder} cannot be used: {first_line(error)}") from error
         said = settings.get("_class_name")
         if said != AutoencoderKL.__name__:
             raise ConfigError(f"first_stage.folder={folder} holds a {said}: give one of AutoencoderKL")
         try:
             network = AutoencoderKL.from_pretrained(folder, local_files_only=True, use_safetensors=True)
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-            raise ConfigError(f"first_stage.folder={folder} cannot be used: {_first_line(error)}") from error
+            raise ConfigError(f"first_stage.folder={folder} cannot be used: {first_line(error)}") from error
         channels, factor = network.config["in_channels"], 2 ** (len(network.config["block_out_channels"]) - 1)
         if spec.channels != channels or spec.height % factor or spec.width % factor:
             raise ConfigError(
@@ -118,10 +119,6 @@ class DiffusersStage(FirstStage):
     def from_latent(self, latent: Tensor, condition: Condition) -> Tensor:
         image: Tensor = self.network.to(latent.device).decode(latent).sample  # type: ignore[operator]
         return image
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
 
 
 def _sha256(settings: Mapping[str, Any], weights: Path) -> str:

@@ -14,6 +14,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from genbench.app.signatures import alternatives, describe, is_object, locate, type_hints
 from genbench.core import ConfigError, ImageSpec
+from genbench.core.errors import first_line
 
 LATER = "later"
 """Metadata of a node that must have `_partial_: true`, because some of its arguments come later."""
@@ -135,8 +136,7 @@ class _Checker:
         try:
             function = locate(target)
         except Exception as error:  # importing a module can raise anything
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            self.errors.append(f"{path}._target_ = {shown(target)}: cannot be imported ({reason})")
+            self.errors.append(f"{path}._target_ = {shown(target)}: cannot be imported ({first_line(error)})")
             return
         built = function if isinstance(function, type) else type_hints(function).get("return")
         allowed = tuple(m for m in alternatives(annotation) if is_object(m))

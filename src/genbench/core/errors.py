@@ -19,3 +19,9 @@ class RunError(GenbenchError):
 
 class TrainingError(GenbenchError):
     """Training that cannot go on, such as a loss that is no longer finite."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, as far as its first line; its type's name if it says nothing."""
+    said = str(error).strip()
+    return said.splitlines()[0] if said else type(error).__name__

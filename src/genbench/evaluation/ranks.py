@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from genbench.core import ConfigError, RunError
+from genbench.core.errors import first_line
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ def distributed() -> Iterator[None]:
         dist.init_process_group("gloo", timeout=PATIENCE)
     except (ValueError, RuntimeError) as error:
         raise ConfigError(
-            f"WORLD_SIZE={os.environ['WORLD_SIZE']}, but the processes do not meet ({_first_line(error)}): start them "
+            f"WORLD_SIZE={os.environ['WORLD_SIZE']}, but the processes do not meet ({first_line(error)}): start them "
             "with torchrun --nproc_per_node=2 -m genbench ..., or unset WORLD_SIZE"
         ) from error
     try:
@@ -83,7 +84,7 @@ def together(task: str) -> Iterator[None]:
         yield
     except Exception as error:
         failure = error
-    messages = _exchange("" if failure is None else f"{_first_line(failure) or type(failure).__name__}", task)
+    messages = _exchange("" if failure is None else first_line(failure), task)
     if failure is not None:
         raise failure
     failed = [f"rank {number} failed to {task}: {message}" for number, message in enumerate(messages) if message]
@@ -127,7 +128,3 @@ def _exchange(message: str, task: str) -> list[str]:
             f"{PATIENCE.total_seconds():.0f} s; look at its output and start again, what is stored is kept"
         ) from error
     return [bytes(each.numpy()).rstrip(b"\0").decode(errors="replace") for each in everyone]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

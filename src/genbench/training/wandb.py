@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pytorch_lightning.loggers.logger import Logger
 
+from genbench.core.errors import first_line
+
 log = logging.getLogger(__name__)
 
 
@@ -110,7 +112,7 @@ class WandbLogger(Logger):
     def _give_up(self, error: Exception) -> None:
         log.warning(
             "W&B is not available (%s): training goes on without it; log.jsonl in the run folder has everything",
-            str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
+            first_line(error),
         )
         run, self._run = self._run, None
         if run is not None:

@@ -23,6 +23,7 @@ from genbench.app.training import open_experiment, train
 from genbench.app.validate import validate_config
 from genbench.benchmark.matrix import Cell, cells, written
 from genbench.core import ConfigError, GenbenchError, RunError
+from genbench.core.errors import first_line
 from genbench.core.files import write_json
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation import Judge
@@ -154,8 +155,7 @@ def _done(
         told = str(error) if isinstance(error, GenbenchError) else traceback.format_exc()
         log.error("%s failed: %s", cell.folder.name, told)
         if cell.folder.is_dir():
-            short = str(error).splitlines()[0] if str(error) else type(error).__name__
-            write_json(failure, {"error": short, "traceback": traceback.format_exc()})
+            write_json(failure, {"error": first_line(error), "traceback": traceback.format_exc()})
         return False
     failure.unlink(missing_ok=True)
     return True

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from genbench.conditioning.text.frozen import FrozenTextEncoder
 from genbench.core import ConfigError
+from genbench.core.errors import first_line
 
 BATCH = 64
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
@@ -42,7 +43,9 @@ class HuggingFaceEncoder(FrozenTextEncoder):
             with _silent(self.library):
                 self.tokenizer = self.library.AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
         except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ConfigError(f"{self.folder} is no language model that transformers reads: {_line(error)}") from error
+            raise ConfigError(
+                f"{self.folder} is no language model that transformers reads: {first_line(error)}"
+            ) from error
         text = _text_config(self.config)
         most = getattr(text, "max_position_embeddings", None) or length
         super().__init__(text.hidden_size, min(length, most, self.tokenizer.model_max_length))
@@ -122,7 +125,7 @@ def _cached(name: str, download: bool) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=not download))
     except (OSError, ValueError) as error:  # its own errors derive from these, as do those of the network
-        why = f"cannot be downloaded ({_line(error)})" if download else "is neither a folder nor in the cache"
+        why = f"cannot be downloaded ({first_line(error)})" if download else "is neither a folder nor in the cache"
         fix = "" if download else ", or text_encoder.download=true to fetch it"
         raise ConfigError(
             f"text_encoder.model={name} {why} {constants.HF_HUB_CACHE}: give text_encoder.model=FOLDER with {LAYOUT}, "
@@ -153,7 +156,7 @@ def _load(library: Any, folder: Path, config: Any) -> nn.Module:
                 folder, use_safetensors=True, local_files_only=True, dtype=torch.float32, output_loading_info=True
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ConfigError(f"{folder} does not hold a whole language model: {_line(error)}") from error
+        raise ConfigError(f"{folder} does not hold a whole language model: {first_line(error)}") from error
     # a pooler is no part of the states
     if wrong := sorted(key for key in map(str, report["missing_keys"]) if "pooler" not in key):
         raise ConfigError(f"the weights in {folder} do not fill the model of its config.json: {wrong[0]} is missing")
@@ -189,7 +192,3 @@ def _silent(library: Any) -> Iterator[None]:
         library.logging.set_verbosity(level)
         if bars:
             library.logging.enable_progress_bar()
-
-
-def _line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0]
