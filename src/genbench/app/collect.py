@@ -20,6 +20,7 @@ from genbench.benchmark.rows import CONTROL, EXTERNAL, Row, is_control
 from genbench.benchmark.tables import ranked
 from genbench.core import RunError
 from genbench.data.dataset import ImageDataset
+from genbench.data.images import ResidentTable
 from genbench.data.npz import read_npz
 from genbench.run import Run, recipe_hash, suffix
 from genbench.training.jsonl import read_log
@@ -160,8 +161,9 @@ def pages(rows: Sequence[Row]) -> list[ModelPage]:
             continue
         run = Run.open(row["run"])
         sheet = run.sheet(row["variation"])
-        images, labels = _load(sheet) if sheet.is_file() else NOTHING
-        told = _told(run, sheet) if sheet.is_file() else []
+        drawn = read_npz(sheet) if sheet.is_file() else None
+        images, labels = NOTHING if drawn is None else _sheet(drawn)
+        told = [] if drawn is None else _told(run, drawn)
         beside = run.path / "results" / f"{row['protocol']}{suffix(row['variation'])}{NEIGHBOURS}"
         shown.append(
             ModelPage(row, images, labels, read_log(run.log), beside.read_bytes() if beside.is_file() else None, told)
@@ -169,13 +171,12 @@ def pages(rows: Sequence[Row]) -> list[ModelPage]:
     return shown
 
 
-def _told(run: Run, sheet: Path) -> list[Told]:
+def _told(run: Run, drawn: ResidentTable) -> list[Told]:
     """The prompts of a sheet's images, with the verdicts of a checker where the run's data have one."""
-    table, checker = read_npz(sheet), checker_of(resolve(run.config))
-    prompts = table.caption or []
+    checker, prompts = checker_of(resolve(run.config)), drawn.caption or []
     if checker is None:
         return [Told(prompt) for prompt in prompts]
-    verdicts = [checker(image, prompt) for image, prompt in zip(table.image, prompts, strict=False)]
+    verdicts = [checker(image, prompt) for image, prompt in zip(drawn.image, prompts, strict=False)]
     return [Told(prompt, v.ok, in_words(v)) for prompt, v in zip(prompts, verdicts, strict=True)]
 
 
@@ -186,7 +187,7 @@ def real_images(runs: Iterable[Run]) -> dict[str, Sheet]:
         name = run.manifest["data"]["name"]
         path = next((folder / REAL for folder in run.path.resolve().parents[:2] if (folder / REAL).is_file()), None)
         if path is not None and name not in found:
-            found[name] = _load(path)
+            found[name] = _sheet(read_npz(path))
     return found
 
 
@@ -224,6 +225,5 @@ def about(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _load(path: Path) -> Sheet:
-    table = read_npz(path)
+def _sheet(table: ResidentTable) -> Sheet:
     return table.image.permute(0, 2, 3, 1).numpy(), None if table.label is None else table.label.numpy()
