@@ -222,8 +222,8 @@ def test_previews_draw_the_captions_of_what_they_are_compared_with(
 def test_latents_are_drawn_from_captions(archive: Path, tmp_path: Path) -> None:
     data = ["data=npz", f"data.train={archive}", "features=inception"]
     vae = train(compose("train", ["model=vae", *TINY, *data, "model.conditional=false", f"run_dir={tmp_path / 'vae'}"]))
-    latent = ["first_stage=run", f"first_stage.run={vae.path}", "backbone.patch=1", "text_encoder=bag_of_words"]
-    run = train(compose("train", [*BASE, *data, *latent, f"run_dir={tmp_path / 'run'}"]))
+    latent = ["first_stage=run", f"first_stage.run={vae.path}", "backbone=dit_text", "backbone.patch=1"]
+    run = train(compose("train", [*BASE, *data, *latent, "text_encoder=bag_of_words", f"run_dir={tmp_path / 'run'}"]))
     drawn = sample(run, tmp_path / "x", "prompt='a red circle'", "n=3")
     assert drawn["arr_0"].shape == (3, 8, 8, 3)
 
@@ -233,4 +233,4 @@ def test_a_tuned_run_starts_from_its_teachers_text(run_of, archive: Path, tmp_pa
     chosen = ["model=ect", *TINY, "budget.images=128", "data=npz", f"data.train={archive}", "features=inception"]
     other = [*chosen, "text_encoder=bag_of_words", f"start={teacher.path}", f"run_dir={tmp_path / 'x'}"]
     with pytest.raises(ConfigError, match="text_encoder=learned"):
-        train(compose("train", [*other, "scheduler=flow", "objective=velocity", "backbone=dit_text", *SHORT[:3]]))
+        train(compose("train", [*other, "scheduler=flow", "objective=velocity", "backbone=uvit_text", *SHORT[:3]]))

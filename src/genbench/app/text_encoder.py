@@ -21,7 +21,7 @@ from genbench.conditioning.text.frozen import FrozenTextEncoder, compact
 from genbench.conditioning.text.vocabulary import vocabulary_of
 from genbench.core import ConfigError, GenerativeModel
 from genbench.core.files import write_atomically
-from genbench.data.dataset import ImageDataset, Split
+from genbench.data.dataset import ImageDataset
 from genbench.families.diffusion import Diffusion
 
 CHUNK = 250
@@ -42,23 +42,23 @@ def settle_text_encoder(config: DictConfig, dataset: ImageDataset) -> None:
             "archive that has them, or text_encoder=none"
         )
     if "vocabulary" in node and node.vocabulary is None:
-        node.vocabulary = vocabulary_of(captions(dataset, "train"))
+        node.vocabulary = vocabulary_of(taught(dataset))
     if "model" in node and Path(node.model).expanduser().is_dir():
         node.model = str(Path(node.model).expanduser().absolute())
     if "sha256" in node and node.sha256 is None:
         node.sha256 = build(resolve(config)["text_encoder"]).sha256
 
 
-def captions(dataset: ImageDataset, split: Split) -> list[str]:
-    """The different captions of a split, in the order of their first image; none of data without captions."""
-    return list(dict.fromkeys(dataset.table(split).caption or ())) if dataset.spec.captions else []
+def taught(dataset: ImageDataset) -> list[str]:
+    """The different training captions, in the order of their first image."""
+    return list(dict.fromkeys(dataset.table("train").caption or ()))
 
 
 def remember_captions(model: GenerativeModel, dataset: ImageDataset) -> None:
     """Gives a model's frozen text encoder what the training captions read as, from the cache where it is there."""
     if isinstance(model, Diffusion) and model.text is not None and isinstance(model.text.encoder, FrozenTextEncoder):
         encoder = model.text.encoder
-        asked = [text for text in captions(dataset, "train") if text.strip()]
+        asked = [text for text in taught(dataset) if text.strip()]
         # of captions that hardly repeat, each is read when it comes
         if asked and len(asked) * encoder.length * encoder.width * 2 <= encoder.memory:
             encoder.remember(read_once(encoder, asked))

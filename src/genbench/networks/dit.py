@@ -92,7 +92,7 @@ class DiT(Backbone):
         rotation = rotations(rows, columns, head) if positions == "rotary" else None
         self.register_buffer("rotation", rotation, persistent=False)
         self.rotation: Tensor | None
-        self.apply(_initialise)
+        self.apply(initialise)
         for layer in (self.modulate, self.head, *(block.modulate for block in blocks)):
             zero(layer)
 
@@ -141,7 +141,7 @@ def grid_of(spec: ImageSpec, patch: int) -> tuple[int, int]:
     return spec.height // patch, spec.width // patch
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """Xavier-uniform maps without biases."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)

@@ -56,20 +56,22 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
-def coarsest(height: int, width: int, halvings: int, who: str, key: str = "model.channels") -> tuple[int, int]:
-    """Height and width after `halvings` exact halvings, one fewer than `key` has entries.
+def coarsest(
+    height: int, width: int, halvings: int, who: str, key: str = "model.channels", extra: int = 1
+) -> tuple[int, int]:
+    """Height and width after `halvings` exact halvings, `extra` fewer than `key` has entries.
 
     Raises:
         ConfigError: no entry at all, or a size that cannot be halved that often.
     """
-    if halvings < 0:
+    if halvings + extra < 1:
         raise ConfigError(f"{who} has no layers: give {key} at least one entry, such as [32,64]")
     factor = 2**halvings
     if height % factor or width % factor:
         possible = next(h for h in range(halvings, -1, -1) if not (height % 2**h or width % 2**h))
         raise ConfigError(
             f"{who} halves the image {halvings} times and so needs sides divisible by {factor}, but images are "
-            f"{height}x{width}; give {key} at most {possible + 1} entries, or resize the data to "
+            f"{height}x{width}; give {key} at most {possible + extra} entries, or resize the data to "
             f"{-(-height // factor) * factor}x{-(-width // factor) * factor}"
         )
     return height // factor, width // factor
