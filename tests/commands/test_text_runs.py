@@ -234,3 +234,10 @@ def test_a_tuned_run_starts_from_its_teachers_text(run_of, archive: Path, tmp_pa
     other = [*chosen, "text_encoder=bag_of_words", f"start={teacher.path}", f"run_dir={tmp_path / 'x'}"]
     with pytest.raises(ConfigError, match="text_encoder=learned"):
         train(compose("train", [*other, "scheduler=flow", "objective=velocity", "backbone=uvit_text", *SHORT[:3]]))
+
+
+def test_fewer_images_than_prompts_are_refused(run_of, tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("a red circle\na blue square\na green triangle\n")
+    with pytest.raises(ConfigError, match="n=2 leaves out prompts, of which there are 3: use n=3"):
+        sample(run_of("learned"), tmp_path / "x", f"prompts={file}", "n=2")

@@ -17,6 +17,9 @@ from genbench.core.grid import image_grid
 WIDTH = 128
 """Pixels of a picture on the page."""
 
+LEAST = {"guidance": 0.0, "steps": 1}
+"""The smallest settings that mean something."""
+
 
 def page_of(player: Player) -> FastAPI:
     """A web application of one page that draws from a run; everything it shows comes from this machine."""
@@ -61,10 +64,13 @@ def page_of(player: Player) -> FastAPI:
                 classes = ui.select(labels, value=None, label="class").classes("w-full")
                 classes.set_visibility(model.conditional and not model.reads_captions)
                 settings = {
-                    name: ui.number(name, value=value, step=0.5 if name == "guidance" else 1).classes("w-full")
+                    name: ui.number(name, value=value, min=LEAST[name], step=0.5 if name == "guidance" else 1).classes(
+                        "w-full"
+                    )
                     for name, value in player.settings.items()
                 }
                 count = ui.number("pictures", value=16, min=1, max=MOST, step=1).classes("w-full")
+                count.props(f'hint="at most {MOST}"')
                 seed = ui.number("seed", value=0, min=0, max=2**32 - 1, step=1).classes("w-full")
                 with ui.row().classes("items-center"):
                     button = ui.button("draw", on_click=draw)

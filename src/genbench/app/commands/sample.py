@@ -17,6 +17,7 @@ from genbench.app.prompts import asked
 from genbench.app.sampling import draw, save, write_sheet
 from genbench.app.signatures import locate
 from genbench.app.validate import validate_config
+from genbench.core import ConfigError
 from genbench.run import Run
 
 
@@ -27,6 +28,8 @@ def run(config: DictConfig) -> None:
     source = Run.open(plain["run"])
     model = load_model(source, plain["sampler"], plain["weights"]).to(pick_device(plain["device"]))
     prompts = asked(model, plain["prompt"], plain["prompts"])
+    if prompts is not None and plain["n"] < len(prompts):
+        raise ConfigError(f"n={plain['n']} leaves out prompts, of which there are {len(prompts)}: use n={len(prompts)}")
     drawn = draw(model, plain["n"], plain["seed"], plain["labels"], plain["batch_size"], prompts)
     stem = str(plain["out"] or source.samples / name(plain, prompts)).removesuffix(".npz").removesuffix(".png")
     archive, sheet = Path(f"{stem}.npz"), Path(f"{stem}.png")
