@@ -38,9 +38,13 @@ class TextEncoder(ABC):
             raise ConfigError(f"text_encoder.length is {length}; expected at least 1 token")
         self.width, self.length, self._warned = width, length, False
 
+    def understands(self, caption: str) -> bool:
+        """Whether a caption says anything to this encoder; one that does not counts as empty."""
+        return bool(caption.strip())
+
     @abstractmethod
     def read(self, captions: Sequence[str], device: torch.device) -> Tokens:
-        """The states of captions, none of them empty, on a device; at least one token each."""
+        """The states of captions, all of them understood, on a device; at least one token each."""
 
     def warn_if_cut(self, tokens: int, caption: str) -> None:
         """Says once that captions are longer than the encoder takes."""

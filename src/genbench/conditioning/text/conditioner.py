@@ -40,12 +40,12 @@ class TextConditioner(nn.Module):
         return Conditioning(vector) if self.project is None else Conditioning(vector, self.project(states), mask)
 
     def states(self, caption: Sequence[str], like: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised states [B,T,W] and their mask [B,T]; those of an empty caption are the null token."""
-        given = [i for i, text in enumerate(caption) if text.strip()]
+        """Normalised states [B,T,W] and their mask [B,T]; those of a caption that says nothing are the null token."""
+        given = [i for i, text in enumerate(caption) if self.encoder.understands(text)]
         if self.null is None and len(given) < len(caption):
             raise ConfigError(
-                "this model was trained on captions, never without, and one is missing or empty: give every image a "
-                "prompt, or train with model.label_dropout=0.1"
+                "this model was trained on captions, never without, and one is missing, empty or without a known word: "
+                "give every image a prompt, or train with model.label_dropout=0.1"
             )
         null = like.new_zeros(self.encoder.width) if self.null is None else self.null
         if not given:

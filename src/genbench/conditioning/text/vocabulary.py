@@ -14,10 +14,6 @@ from genbench.core import ConfigError
 
 log = logging.getLogger(__name__)
 
-SHOWN = 40
-"""Words of a vocabulary that an error shows."""
-
-
 def words(caption: str) -> list[str]:
     """The words and punctuation marks of a caption, in lower case."""
     return re.findall(r"\w+|[^\w\s]", caption.lower())
@@ -45,20 +41,17 @@ class WordEncoder(TextEncoder):
         self.number = {word: i for i, word in enumerate(vocabulary, start=1)}  # 0 fills up
         self._strangers: set[str] = set()
 
-    def numbers(self, captions: Sequence[str], device: torch.device) -> Tensor:
-        """The numbers int64 [B,T] of the captions' words, filled up with 0; words never seen are left out.
+    def understands(self, caption: str) -> bool:
+        """Whether a word of the caption occurred in training; tells of those that did not, once each."""
+        found = set(words(caption))
+        self._tell_strangers(found - self.number.keys())
+        return not found.isdisjoint(self.number)
 
-        Raises:
-            ConfigError: a caption without a single word that was seen.
-        """
+    def numbers(self, captions: Sequence[str], device: torch.device) -> Tensor:
+        """The numbers int64 [B,T] of the captions' words, filled up with 0; words never seen are left out."""
         rows = []
         for caption in captions:
-            found = words(caption)
-            known = [self.number[word] for word in found if word in self.number]
-            if not known:
-                some = ", ".join([*self.number][:SHOWN]) + (", ..." if len(self.number) > SHOWN else "")
-                raise ConfigError(f"no word of {caption!r} occurred in the training captions: use some of {some}")
-            self._tell_strangers({word for word in found if word not in self.number})
+            known = [self.number[word] for word in words(caption) if word in self.number]
             self.warn_if_cut(len(known), caption)
             rows.append(known[: self.length])
         longest = max(map(len, rows))
