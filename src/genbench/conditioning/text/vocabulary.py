@@ -14,6 +14,7 @@ from genbench.core import ConfigError
 
 log = logging.getLogger(__name__)
 
+
 def words(caption: str) -> list[str]:
     """The words and punctuation marks of a caption, in lower case."""
     return re.findall(r"\w+|[^\w\s]", caption.lower())
