@@ -4,6 +4,7 @@ config.yaml          the resolved config: it alone rebuilds the model
 manifest.json        versions, git state, data fingerprint, seed, machine
 log.jsonl            the append-only training record
 checkpoint.ckpt      what resuming needs; removed when training is finished
+previous.ckpt        the one before, for when that one is damaged; removed when training is finished
 best.safetensors     with training.select, the best averaged weights so far; removed when training is finished
 weights.safetensors  averaged weights, as judged: the last, or the selected
 raw.safetensors      the last weights without averaging, where they differ
@@ -78,6 +79,7 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoint = path / "checkpoint.ckpt"
+        self.previous = path / "previous.ckpt"
         self.weights = path / "weights.safetensors"
         self.raw = path / "raw.safetensors"
         self.best = path / "best.safetensors"
@@ -230,7 +232,7 @@ class Run:
             write_atomically(self.raw, save({name: value.contiguous() for name, value in raw.items()}))
         file = self.weights if equal else self.raw
         write_json(self.path / "training.json", {**summary, "raw": file.name})
-        for needless in (self.checkpoint, self.best):
+        for needless in (self.checkpoint, self.previous, self.best):
             needless.unlink(missing_ok=True)
 
     def result_path(self, protocol: str, variation: str | None = None) -> Path:

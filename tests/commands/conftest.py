@@ -4,6 +4,7 @@ import functools
 import logging
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tiny_runs import TINY, Train
 from genbench.app.compose import compose
 from genbench.app.training import train
 from genbench.run import Run
+from genbench.training.checkpoint import ResumeCheckpoint
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +33,27 @@ def tiny(tmp_path) -> Train:
 
     def make(model: str, *overrides: str, folder: str = "run") -> Run:
         return train(compose("train", [f"model={model}", *TINY, *overrides, f"run_dir={tmp_path / folder}"]))
+
+    return make
+
+
+@pytest.fixture
+def unplug(tiny: Train, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A training that ends without a word right after a number of checkpoints: `unplug(2, "vae", folder="cut")`."""
+
+    def make(saves: int, model: str, *overrides: str, **kwargs: str) -> None:
+        save, done = ResumeCheckpoint.save, []
+
+        def save_and_count(self: ResumeCheckpoint, trainer, module) -> None:
+            save(self, trainer, module)
+            done.append(module.images_seen)
+            if len(done) == saves:
+                raise RuntimeError("pulled the plug")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ResumeCheckpoint, "save", save_and_count)
+            with pytest.raises(RuntimeError, match="plug"):
+                tiny(model, *overrides, **kwargs)
 
     return make
 

@@ -27,19 +27,10 @@ def test_a_repeated_seed_gives_identical_weights_and_another_seed_does_not(model
     assert digest(once.weights) != digest(other.weights)
 
 
-def save_and_die(self: ResumeCheckpoint, trainer, module, save=ResumeCheckpoint.save) -> None:
-    """In the place of `ResumeCheckpoint.save`: the power goes right after the first checkpoint."""
-    save(self, trainer, module)
-    raise RuntimeError("pulled the plug")
-
-
 @pytest.mark.parametrize("model", FAMILIES)
-def test_interrupted_equals_uninterrupted(model: str, tiny: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_equals_uninterrupted(model: str, tiny: Train, unplug: Callable[..., None]) -> None:
     straight = tiny(model, folder="straight")
-    with monkeypatch.context() as patch:
-        patch.setattr(ResumeCheckpoint, "save", save_and_die)
-        with pytest.raises(RuntimeError, match="plug"):
-            tiny(model, "training.checkpoint_every=300", folder="cut")
+    unplug(1, model, "training.checkpoint_every=300", folder="cut")
     # how often to save is no part of the experiment: the command may be resumed with another interval
     resumed = tiny(model, "training.checkpoint_every=200", folder="cut")
     assert digest(resumed.weights) == digest(straight.weights)
@@ -215,19 +206,55 @@ def test_a_loss_that_explodes_is_told_with_its_image_count_and_can_be_resumed_fr
     assert digest(tiny("vae", "training.checkpoint_every=128", folder="bad").weights) == digest(straight.weights)
 
 
-def test_a_damaged_checkpoint_is_named_and_nothing_is_lost(
-    tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def truncated(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flipped(content: bytes) -> bytes:
+    """One bit in the middle: the file opens as before."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    damage: Callable[[bytes], bytes], tiny: Train, unplug: Callable[..., None], tmp_path: Path, caplog
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(ResumeCheckpoint, "save", save_and_die)
-        with pytest.raises(RuntimeError, match="plug"):
-            tiny("vae", "training.checkpoint_every=300")
+    straight = tiny("vae", folder="straight")
+    unplug(2, "vae", "training.checkpoint_every=128")
+    newest, before = tmp_path / "run/checkpoint.ckpt", tmp_path / "run/previous.ckpt"
+    newest.write_bytes(damage(newest.read_bytes()))
+    run = tiny("vae", "training.checkpoint_every=128")
+    assert f"cannot read the checkpoint {newest}" in caplog.text
+    assert "taking the one before" in caplog.text
+    assert f"resuming {run.path} at 128 images" in caplog.text
+    assert digest(run.weights) == digest(straight.weights)
+    assert not newest.exists()
+    assert not before.exists()
+
+
+def test_a_death_between_the_two_files_is_resumed_from_the_one_that_is_there(
+    tiny: Train, unplug: Callable[..., None], tmp_path: Path, caplog
+) -> None:
+    straight = tiny("vae", folder="straight")
+    unplug(1, "vae", "training.checkpoint_every=128")
+    (tmp_path / "run/checkpoint.ckpt").replace(tmp_path / "run/previous.ckpt")
+    run = tiny("vae", "training.checkpoint_every=128")
+    assert f"resuming {run.path} at 128 images" in caplog.text
+    assert "cannot read" not in caplog.text
+    assert digest(run.weights) == digest(straight.weights)
+
+
+def test_checkpoints_of_which_none_can_be_read_are_named_and_left(
+    tiny: Train, unplug: Callable[..., None], tmp_path: Path
+) -> None:
+    unplug(1, "vae", "training.checkpoint_every=300")
     path = tmp_path / "run" / "checkpoint.ckpt"
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(RunError, match=r"cannot read the checkpoint .*delete it"):
+    content = truncated(path.read_bytes())
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=r"cannot read the checkpoint .*delete .*ckpt to train from the start"):
         tiny("vae", "training.checkpoint_every=300")
-    assert path.read_bytes() == content[: len(content) // 2]
+    assert path.read_bytes() == content
     path.unlink()
     assert tiny("vae", "training.checkpoint_every=300").finished
 

@@ -174,7 +174,11 @@ def test_interrupted_equals_uninterrupted(tmp_path: Path) -> None:
     interrupted, recorder = start(), Recorder(300)
     torch.manual_seed(1)
     with pytest.raises(RuntimeError, match="plug"):
-        fit(interrupted, 1500, [recorder, ResumeCheckpoint(tmp_path / "c.ckpt", 400, recorder), Crash(900)])
+        fit(
+            interrupted,
+            1500,
+            [recorder, ResumeCheckpoint(tmp_path / "c.ckpt", tmp_path / "p.ckpt", 400, recorder), Crash(900)],
+        )
 
     resumed, recorder = start(), Recorder(300)
     torch.manual_seed(99)  # the stream of random numbers comes from the checkpoint
@@ -185,9 +189,13 @@ def test_interrupted_equals_uninterrupted(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    recorder, path = Recorder(64), tmp_path / "c.ckpt"
+    recorder, path, before = Recorder(64), tmp_path / "c.ckpt", tmp_path / "p.ckpt"
     with pytest.raises(TrainingError, match=r"loss is nan at 384 images seen"):
-        fit(module(Exploding(call=6), 1000), 1000, [recorder, ResumeCheckpoint(path, 128, recorder)])
+        fit(
+            module(Exploding(call=6), 1000),
+            1000,
+            [recorder, ResumeCheckpoint(path, before, 128, recorder)],
+        )
     saved = torch.load(path, weights_only=True)
     assert saved["genbench"]["images_seen"] == 256
     assert all(v.isfinite().all() for v in saved["state_dict"].values())
@@ -199,7 +207,7 @@ def test_the_alarm_names_the_image_count_of_the_first_bad_batch() -> None:
 
 
 def test_a_checkpoint_that_cannot_be_written_keeps_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder, path = Recorder(64), tmp_path / "c.ckpt"
+    recorder, path, before = Recorder(64), tmp_path / "c.ckpt", tmp_path / "p.ckpt"
     path.write_bytes(b"old")
 
     def full(self, filepath, *args, **kwargs) -> None:
@@ -208,7 +216,7 @@ def test_a_checkpoint_that_cannot_be_written_keeps_the_old_one(tmp_path: Path, m
 
     monkeypatch.setattr(pl.Trainer, "save_checkpoint", full)
     with pytest.raises(RunError, match="No space left on device"):
-        fit(module(Regression(), 640), 640, [recorder, ResumeCheckpoint(path, 128, recorder)])
+        fit(module(Regression(), 640), 640, [recorder, ResumeCheckpoint(path, before, 128, recorder)])
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("c.ckpt", b"old")]
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from filelock import FileLock, Timeout
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
@@ -27,7 +26,7 @@ from genbench.core import ConfigError, GenerativeModel, RunError, TrainingError
 from genbench.data.dataset import ImageDataset
 from genbench.data.module import ImageDataModule
 from genbench.run import Run, recipe_hash
-from genbench.training.checkpoint import ResumeCheckpoint
+from genbench.training.checkpoint import ResumeCheckpoint, newest
 from genbench.training.jsonl import JsonlLogger
 from genbench.training.module import TrainingModule
 from genbench.training.progress import Progress
@@ -129,7 +128,7 @@ def _fit(
     recorder = Recorder(settings["log_every"])
     callbacks: list[pl.Callback] = [
         recorder,
-        ResumeCheckpoint(run.checkpoint, settings["checkpoint_every"], recorder),
+        ResumeCheckpoint(run.checkpoint, run.previous, settings["checkpoint_every"], recorder),
         Progress(run.path.name),
     ]
     selection = Selection(run.best, settings["select"]) if settings["select"] else None
@@ -169,12 +168,12 @@ def _fit(
 
 
 def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataModule, run: Run, seed: int) -> None:
-    resuming = run.checkpoint.is_file()
-    _announce(run, module, resuming)
+    state = newest(run.checkpoint, run.previous)
+    _announce(run, module, state)
     # building judges and loggers may have drawn random numbers: training starts from the seed alone
     pl.seed_everything(seed, workers=True, verbose=False)
     try:
-        trainer.fit(module, data, ckpt_path=run.checkpoint if resuming else None, weights_only=True)
+        trainer.fit(module, data, ckpt_path=None if state is None else run.checkpoint, weights_only=True)
     except SystemExit:
         if not trainer.interrupted:
             raise
@@ -183,9 +182,9 @@ def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataMod
         raise KeyboardInterrupt from None
 
 
-def _announce(run: Run, module: TrainingModule, resuming: bool) -> None:
-    if resuming:
-        images = _images_in(run.checkpoint, module)
+def _announce(run: Run, module: TrainingModule, state: dict[str, Any] | None) -> None:
+    if state is not None:
+        images = _images_in(state, run.checkpoint, module)
         log.warning("resuming %s at %d images", run.path, images)
         JsonlLogger(run.log).append({"event": "resume", "images": images})
     elif run.log.is_file():
@@ -193,21 +192,14 @@ def _announce(run: Run, module: TrainingModule, resuming: bool) -> None:
         JsonlLogger(run.log).append({"event": "resume", "images": -1})
 
 
-def _images_in(checkpoint: Path, module: TrainingModule) -> int:
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        images = int(state["genbench"]["images_seen"])
-        there = {name: value.shape for name, value in state["state_dict"].items()}
-    except Exception as error:  # torch's errors for a damaged file have no common base
-        raise RunError(
-            f"cannot read the checkpoint {checkpoint} ({str(error).splitlines()[0]}): delete it to train from the start"
-        ) from error
+def _images_in(state: dict[str, Any], checkpoint: Path, module: TrainingModule) -> int:
+    there = {name: value.shape for name, value in state["state_dict"].items()}
     if there != {name: value.shape for name, value in module.state_dict().items()}:
         raise RunError(
             f"the checkpoint {checkpoint} belongs to another model than config.yaml describes: restore the run's own, "
             "or delete it to train from the start"
         )
-    return images
+    return int(state["genbench"]["images_seen"])
 
 
 @contextmanager

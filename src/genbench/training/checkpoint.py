@@ -1,24 +1,34 @@
-"""The resume checkpoint: replaced as a whole, or not at all."""
+"""The resume checkpoint: replaced as a whole or not at all, and verified before it is used."""
 
 from __future__ import annotations
 
+import logging
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from genbench.core import RunError
+from genbench.core.errors import first_line
 from genbench.training.every import Every
 from genbench.training.module import TrainingModule
 from genbench.training.recorder import Recorder
 
+log = logging.getLogger(__name__)
+
 
 class ResumeCheckpoint(pl.Callback):
-    """Saves `path` at every multiple of `every` images, after the recorder has found the losses finite."""
+    """Saves `path` at every multiple of `every` images, after the recorder has found the losses finite.
 
-    def __init__(self, path: Path, every: int, recorder: Recorder) -> None:
-        self.path, self.every, self.recorder = path, Every(every, "checkpoint_every"), recorder
+    The checkpoint before is kept as `previous`.
+    """
+
+    def __init__(self, path: Path, previous: Path, every: int, recorder: Recorder) -> None:
+        self.path, self.previous, self.recorder = path, previous, recorder
+        self.every = Every(every, "checkpoint_every")
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
@@ -32,7 +42,7 @@ class ResumeCheckpoint(pl.Callback):
             self.save(trainer, module)
 
     def save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        """Writes beside the old checkpoint, then takes its place.
+        """Writes beside the old checkpoint, then takes its place; a crash between leaves at least one of the two.
 
         Raises:
             RunError: it cannot be written; the old one is untouched.
@@ -45,6 +55,8 @@ class ResumeCheckpoint(pl.Callback):
                 if trainer.is_global_zero:
                     with partial.open("rb") as file:
                         os.fsync(file.fileno())
+                    if self.path.is_file():
+                        self.path.replace(self.previous)
                     partial.replace(self.path)
             except (OSError, RuntimeError) as error:
                 # torch reports a full disk as a RuntimeError of its zip writer
@@ -53,3 +65,45 @@ class ResumeCheckpoint(pl.Callback):
                     f"cannot write the checkpoint {self.path} at {module.images_seen} images: {error}; the previous "
                     "one is kept: free some space and run the same command again to resume"
                 ) from error
+
+
+def newest(path: Path, previous: Path) -> dict[str, Any] | None:
+    """The state to resume from, which then lies at `path`; None where there is no checkpoint.
+
+    A damaged one gives way to the one before, with a warning.
+
+    Raises:
+        RunError: there are checkpoints, and none can be read.
+    """
+    damage = ""
+    for candidate in (path, previous):
+        if not candidate.is_file():
+            continue
+        try:
+            state = read(candidate)
+        except Exception as error:  # torch's errors for a damaged file have no common base
+            damage = damage or f"{candidate} ({first_line(error)})"
+            continue
+        if candidate != path:
+            if damage:
+                log.warning("cannot read the checkpoint %s: taking the one before", damage)
+            candidate.replace(path)
+        return state
+    if damage:
+        raise RunError(f"cannot read the checkpoint {damage}: delete {path.parent}/*.ckpt to train from the start")
+    return None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint whose every byte agrees with its checksums; tensors are mapped, not copied.
+
+    Raises:
+        Exception: it is damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if (part := archive.testzip()) is not None:
+            raise ValueError(f"{part} does not agree with its checksum")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    if not {"state_dict", "genbench"} <= state.keys():
+        raise ValueError("it is not of a training of genbench")
+    return state
