@@ -41,6 +41,8 @@ NOT_IDENTITY = (
     "start_sha256",  # stands for `start`
 )
 NOT_IDENTITY_OF_TRAINING = ("workers", "log_every", "checkpoint_every", "preview_every", "ema_snapshot_every")
+# a batch is the same on however many devices
+NOT_IDENTITY_OF_TRAINER = ("devices", "strategy")
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +50,8 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: by_content(value) for key, value in config.items() if key not in NOT_IDENTITY}
     if config.get("start_sha256") is not None:
         kept["start"] = config["start_sha256"]
+    if isinstance(config.get("trainer"), Mapping):
+        kept["trainer"] = {k: v for k, v in config["trainer"].items() if k not in NOT_IDENTITY_OF_TRAINER}
     if isinstance(config.get("model"), Mapping):
         kept["model"] = {key: by_content(value) for key, value in config["model"].items() if key != "likelihood"}
     training = config.get("training") or {}

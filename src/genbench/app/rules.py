@@ -109,15 +109,26 @@ def _check_captions(config: Mapping[str, Any]) -> None:
 
 
 def _check_devices(config: Mapping[str, Any]) -> None:
-    """One device a training for now: several would need their noise, clocks and records kept apart."""
-    trainer = config.get("trainer") or {}
-    for key in ("devices", "num_nodes"):
-        value = trainer.get(key, 1)
-        if value != 1 and not (isinstance(value, list) and len(value) == 1):
-            raise ConfigError(
-                f"trainer.{key}={trainer[key]}: a training runs on one device; use trainer.{key}=1, and -m to run "
-                "several trainings"
-            )
+    """Several devices are copies on one machine, that share every batch equally."""
+    trainer, budget = config.get("trainer") or {}, config.get("budget") or {}
+    if trainer.get("num_nodes", 1) != 1:
+        raise ConfigError(f"trainer.num_nodes={trainer['num_nodes']}: a training runs on one machine; use 1")
+    asked = trainer.get("devices", 1)
+    several = asked != 1 and not (isinstance(asked, list) and len(asked) == 1)
+    if not several:
+        return
+    from genbench.training.replicas import Replicas  # here because Lightning takes seconds
+
+    if built_by(trainer.get("strategy")) is not Replicas:
+        raise ConfigError(f"trainer.devices={asked}: several devices need trainer=ddp or trainer=ddp_cpu")
+    count = len(asked) if isinstance(asked, list) else asked
+    if isinstance(count, int) and count > 1:
+        for key in ("batch_size", "images"):
+            if (value := budget.get(key)) and value % count:
+                raise ConfigError(
+                    f"budget.{key}={value} cannot be shared equally by {count} devices: use "
+                    f"budget.{key}={-(-value // count) * count}"
+                )
 
 
 def _check_trainer(config: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from pytorch_lightning.loggers.logger import Logger
 
 from genbench.app.build import attach_guide, build, open_data
 from genbench.app.first_stage import remember_latents, settle_first_stage
+from genbench.app.launch import check_processes
 from genbench.app.manifest import manifest
 from genbench.app.preview import preview
 from genbench.app.start import settle_start, start_from
@@ -25,6 +26,7 @@ from genbench.app.text_encoder import remember_captions, settle_text_encoder
 from genbench.core import ConfigError, GenerativeModel, RunError, TrainingError
 from genbench.data.dataset import ImageDataset
 from genbench.data.module import ImageDataModule
+from genbench.evaluation.ranks import from_first, rank, together, world
 from genbench.run import Run, recipe_hash
 from genbench.training.checkpoint import ResumeCheckpoint, newest
 from genbench.training.jsonl import JsonlLogger
@@ -70,6 +72,7 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
         KeyboardInterrupt: the user stopped it; the run folder can be resumed.
     """
     dataset, plain = open_experiment(config)
+    check_processes(plain)
     folder = Path(plain["run_dir"] or default_folder(plain))
     pl.seed_everything(plain["seed"], workers=True, verbose=False)
     # built before the folder is made, so that a model that cannot be built leaves none behind
@@ -79,10 +82,11 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     remember_captions(model, dataset)
     attach_guide(model, plain)
     record = manifest(plain["seed"], dataset.name, dataset.table("train").fingerprint())
-    run = Run.create(folder, plain, record)
+    run = from_first("make the run folder", lambda: Run.create(folder, plain, record))
     with _locked(run):
-        if run.finished:
-            log.warning("%s is finished already: nothing to train", run.path)
+        if from_first("look at the run folder", lambda: run.finished):
+            if rank() == 0:
+                log.warning("%s is finished already: nothing to train", run.path)
             if judge is not None:
                 judge(run)
             return run
@@ -97,11 +101,18 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
 
 @contextmanager
 def _locked(run: Run) -> Iterator[None]:
+    """The run folder as one training's own, held by the first of its processes."""
     lock = FileLock(run.path / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(f"another process is training in {run.path}: wait for it, or choose another run_dir") from None
+
+    def acquire() -> None:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(
+                f"another process is training in {run.path}: wait for it, or choose another run_dir"
+            ) from None
+
+    from_first("lock the run folder", acquire)
     try:
         yield
     finally:
@@ -163,17 +174,18 @@ def _fit(
         "params": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "selected": selection.record if selection else None,
     }
-    weights = selection.weights() if selection and selection.record else module.averaged_state_dict()
-    run.finish(weights, module.raw_state_dict(), summary)
+    with together("finish the run"):
+        if rank() == 0:
+            weights = selection.weights() if selection and selection.record else module.averaged_state_dict()
+            run.finish(weights, module.raw_state_dict(), summary)
 
 
 def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataModule, run: Run, seed: int) -> None:
-    state = newest(run.checkpoint, run.previous)
-    _announce(run, module, state)
+    resuming = from_first("read the checkpoint", lambda: _announce(run, module))
     # building judges and loggers may have drawn random numbers: training starts from the seed alone
     pl.seed_everything(seed, workers=True, verbose=False)
     try:
-        trainer.fit(module, data, ckpt_path=None if state is None else run.checkpoint, weights_only=True)
+        trainer.fit(module, data, ckpt_path=run.checkpoint if resuming else None, weights_only=True)
     except SystemExit:
         if not trainer.interrupted:
             raise
@@ -182,14 +194,23 @@ def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataMod
         raise KeyboardInterrupt from None
 
 
-def _announce(run: Run, module: TrainingModule, state: dict[str, Any] | None) -> None:
+def _announce(run: Run, module: TrainingModule) -> bool:
+    """Whether there is a checkpoint to resume from, which is told and recorded."""
+    state = newest(run.checkpoint, run.previous)
     if state is not None:
         images = _images_in(state, run.checkpoint, module)
         log.warning("resuming %s at %d images", run.path, images)
+        if (before := state["genbench"].get("world_size", 1)) != world():
+            log.warning(
+                "it was trained on %d devices so far and goes on with %d: the same images in the same order and the "
+                "same noise, but weights are equal up to rounding only",
+                *(before, world()),
+            )
         JsonlLogger(run.log).append({"event": "resume", "images": images})
     elif run.log.is_file():
         # an earlier attempt died before its first checkpoint
         JsonlLogger(run.log).append({"event": "resume", "images": -1})
+    return state is not None
 
 
 def _images_in(state: dict[str, Any], checkpoint: Path, module: TrainingModule) -> int:
@@ -204,7 +225,13 @@ def _images_in(state: dict[str, Any], checkpoint: Path, module: TrainingModule) 
 
 @contextmanager
 def _tracking(run: Run, config: dict[str, Any]) -> Iterator[list[Logger]]:
-    """The JSON-lines record and the logger of the config, W&B's run closed afterwards whatever happens."""
+    """The JSON-lines record and the logger of the config, W&B's run closed afterwards whatever happens.
+
+    The first process writes them, the others none.
+    """
+    if rank() != 0:
+        yield []
+        return
     loggers: list[Logger] = [JsonlLogger(run.log)]
     if config["logger"]:
         loggers.append(build(config["logger"]))

@@ -3,7 +3,7 @@
 import pytorch_lightning as pl
 import torch
 
-from genbench.core import Batch
+from genbench.core import Batch, StreamNoise
 from genbench.core.pixels import to_float
 from genbench.data.dataset import ImageDataset, check_labels
 from genbench.data.images import Images, ImageTable, ResidentTable
@@ -44,11 +44,19 @@ class ImageDataModule(pl.LightningDataModule):
             self.images,
             self.seed,
             self.images_seen,
-            rank=0 if self.trainer is None else self.trainer.global_rank,
-            world_size=1 if self.trainer is None else self.trainer.world_size,
+            rank=self.rank,
+            world_size=self.world_size,
             workers=self.workers,
             pin_memory=device.type == "cuda",
         )
+
+    @property
+    def rank(self) -> int:
+        return 0 if self.trainer is None else self.trainer.global_rank
+
+    @property
+    def world_size(self) -> int:
+        return 1 if self.trainer is None else self.trainer.world_size
 
     def images_seen(self) -> int:
         """Images trained on so far, by all ranks; 0 without a trainer."""
@@ -60,8 +68,9 @@ class ImageDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: Images, dataloader_idx: int) -> Batch:
         image = to_float(batch.image, self.dataset.spec.levels)
         if self.dataset.flip:
-            flipped = torch.rand(len(batch), 1, 1, 1, device=image.device) < 0.5
-            image = torch.where(flipped, image.flip(-1), image)
+            first = self.rank * len(batch)
+            noise = StreamNoise(self.world_size * len(batch), image.device).part(first, first + len(batch))
+            image = torch.where(noise.uniform(1, 1, 1) < 0.5, image.flip(-1), image)
         return Batch(image, batch.label, batch.caption, batch.index)
 
 

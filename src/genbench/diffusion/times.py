@@ -24,9 +24,7 @@ class TimeDensity(ABC):
 
     def __call__(self, noise: Noise, schedule: NoiseSchedule) -> Tensor:
         """One time per image, [B], on the schedule's own grid where it has one."""
-        uniform = noise.uniform()
-        if self.stratified:
-            uniform = (uniform[0] + torch.arange(len(noise), device=uniform.device) / len(noise)) % 1.0
+        uniform = noise.strata() if self.stratified else noise.uniform()
         return schedule.snap(self.quantile(uniform, schedule))
 
     @abstractmethod

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.optim import Optimizer
 
 from genbench.core import Batch, ConfigError, GenerativeModel, StreamNoise, TrainStep
 from genbench.training.ema import EMA
 from genbench.training.lr import LRSchedule
+from genbench.training.replicas import average_gradients
 
 OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
 
@@ -60,6 +62,7 @@ class TrainingModule(pl.LightningModule):
         self._grad_norm: Tensor | None = None
         self._mark: float | None = None
         self._rng: dict[str, Any] | None = None
+        self._group: Any = None  # of torch.distributed, where the default one cannot reach the device
 
     def _averaged_parameters(self) -> dict[str, torch.nn.Parameter]:
         averaged = {id(p) for move in self.moves if move.averaged for p in move.module.parameters()}
@@ -89,12 +92,17 @@ class TrainingModule(pl.LightningModule):
             self.toggle_optimizer(optimizer)
         optimizer.zero_grad(set_to_none=True)
         logged: dict[str, Tensor] = {}
+        noise = StreamNoise(len(batch) * self.trainer.world_size, self.device)
+        start = self.trainer.global_rank * len(batch)
         for piece in batch.split(self.accumulate):
             share = len(piece) / len(batch)
-            losses = move.loss(piece, StreamNoise(len(piece), self.device))
+            losses = move.loss(piece, noise.part(start, start + len(piece)))
+            start += len(piece)
             self.manual_backward(losses["loss"] * share)
             for name, value in losses.items():
                 logged[name] = logged.get(name, 0.0) + value.detach() * share
+        if self.trainer.world_size > 1:
+            average_gradients([p for group in optimizer.param_groups for p in group["params"]], self._group)
         for group in optimizer.param_groups:
             base = group.setdefault("base_lr", group["lr"])
             group["lr"] = base * self.lr_scheduler.factor(self.images_seen, self.images)
@@ -116,6 +124,8 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         self.ema.to(self.device)
+        if self.trainer.world_size > 1 and self.device.type == "cuda":
+            self._group = dist.new_group(backend="nccl")
         if self._rng is not None:
             _set_rng(self._rng, self.device)
             self._rng = None
@@ -147,6 +157,7 @@ class TrainingModule(pl.LightningModule):
             "seconds": self.elapsed(),
             "ema": self.ema.state_dict(),
             "rng": _get_rng(self.device),
+            "world_size": self.trainer.world_size,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ class Preview(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
         self.every.start(module.images_seen)
-        if self.selection is not None and module.images_seen == 0:
+        if self.selection is not None and module.images_seen == 0 and trainer.is_global_zero:
             self.selection.clear()
 
     def on_train_batch_end(

@@ -11,6 +11,7 @@ from torch import Tensor
 from genbench.core import TrainingError
 from genbench.training.every import Every
 from genbench.training.module import TrainingModule
+from genbench.training.replicas import reaching_others
 
 
 class Recorder(pl.Callback):
@@ -51,7 +52,10 @@ class Recorder(pl.Callback):
             return
         means = {}
         for name in self._pending[-1][1]:
-            values = torch.stack([losses[name].float() for _, losses in self._pending]).cpu()
+            values = torch.stack([losses[name].float() for _, losses in self._pending])
+            # over all devices, each of which has seen its share of the images
+            with reaching_others():
+                values = trainer.strategy.reduce(values, reduce_op="mean").cpu()
             bad = (~values.isfinite()).nonzero()
             if len(bad):
                 raise TrainingError(self._alarm(name, float(values[bad[0, 0]]), self._pending[int(bad[0, 0])][0]))

@@ -48,7 +48,8 @@ class Snapshots(pl.Callback):
     ) -> None:
         assert isinstance(module, TrainingModule)
         self._update(module, len(batch) * trainer.world_size)
-        if self.every.due(module.images_seen) or module.images_seen == module.images:
+        due = self.every.due(module.images_seen) or module.images_seen == module.images
+        if due and trainer.is_global_zero:
             with module.off_the_clock():
                 self._save(module.images_seen)
 

@@ -1,16 +1,28 @@
 """`genbench train`."""
 
+import sys
+
 from omegaconf import DictConfig
 
+from genbench.app import launch
+from genbench.app.build import resolve
 from genbench.app.training import train
+from genbench.evaluation.ranks import distributed, rank
 
 
 def run(config: DictConfig) -> None:
-    """Trains one model, or resumes it, and says where it is."""
-    finished = train(config)
-    summary = finished.summary
-    print(
-        f"{finished.path}: {summary['images']} images in {summary['seconds']:.1f} s "
-        f"({summary['images_per_second']:.0f} images/s), {summary['params']} parameters\n"
-        f"next: genbench sample run={finished.path}  or  genbench evaluate run={finished.path}"
-    )
+    """Trains one model, or resumes it, and says where it is; on several devices by a process for each."""
+    processes = launch.devices(resolve(config))
+    if processes > 1 and not launch.is_started():
+        launch.start(processes, ["train", *sys.argv[1:]])
+        return
+    with distributed():
+        finished = train(config)
+        if rank() != 0:
+            return
+        summary = finished.summary
+        print(
+            f"{finished.path}: {summary['images']} images in {summary['seconds']:.1f} s "
+            f"({summary['images_per_second']:.0f} images/s), {summary['params']} parameters\n"
+            f"next: genbench sample run={finished.path}  or  genbench evaluate run={finished.path}"
+        )

@@ -1,0 +1,125 @@
+"""`genbench train trainer=ddp_cpu`: a process for each device, as one training to whoever looks."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_runs import TINY, Train, digest
+
+from genbench.app.compose import compose
+from genbench.app.training import train
+from genbench.core import ConfigError
+from genbench.run import Run
+from genbench.training.jsonl import read_log
+
+LONG = ("budget.batch_size=16", "training.preview_every=320", "training.select=fd", "sampler.steps=4")
+DEADLINE = 300.0
+
+
+def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
+    """A training of a tiny ddpm on two devices, in processes of its own."""
+    tiny = [override for override in TINY if override != "logger=none"]
+    arguments = ["train", "model=ddpm", *tiny, *LONG, "training.checkpoint_every=96", "trainer=ddp_cpu", *overrides]
+    return subprocess.Popen(
+        [sys.executable, "-m", "genbench", *arguments, f"run_dir={folder}"],
+        cwd=folder.parent,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def children(parent: int) -> list[int]:
+    """The processes that a process has started, in order."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent and b"genbench" in (stat.parent / "cmdline").read_bytes():
+            found.append(int(stat.parent.name))
+    return sorted(found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+def test_one_device_that_dies_ends_the_others_and_the_same_command_goes_on(tiny: Train, tmp_path: Path) -> None:
+    straight = start(tmp_path / "straight")
+    out, err = straight.communicate(timeout=DEADLINE)
+    assert straight.returncode == 0, err
+    assert out.count("640 images in") == 1
+
+    run = Run(tmp_path / "hunted")
+    hunted = start(run.path)
+    give_up = time.monotonic() + DEADLINE
+    while not run.checkpoint.is_file():
+        assert hunted.poll() is None, hunted.communicate()[1]
+        assert time.monotonic() < give_up
+        time.sleep(0.002)
+    os.kill(children(hunted.pid)[-1], signal.SIGKILL)
+    _, err = hunted.communicate(timeout=60.0)
+    assert hunted.returncode == 1
+    assert "of 2 failed with exit code -9, and the others were stopped" in err
+    assert "Traceback" not in err
+    assert not run.finished
+
+    resumed = start(run.path)
+    _, err = resumed.communicate(timeout=DEADLINE)
+    assert resumed.returncode == 0, err
+    assert err.count("resuming") == 1
+    assert digest(run.weights) == digest(Run(tmp_path / "straight").weights)
+    assert run.summary["selected"] == Run(tmp_path / "straight").summary["selected"]
+    # two W&B runs of one id, as of a training on one device
+    assert len(list(run.path.glob("wandb/offline-run-*"))) == 2
+    images = [record["images"] for record in read_log(run.log)]
+    assert images == sorted(images)
+
+    alone = load_file(tiny("ddpm", *LONG, folder="alone").weights)
+    for name, value in load_file(run.weights).items():
+        torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_another_number_of_devices_goes_on_and_says_what_is_no_longer_equal(
+    tiny: Train, unplug, tmp_path: Path
+) -> None:
+    unplug(1, "ddpm", *LONG, "training.checkpoint_every=96", "trainer=cpu")
+    process = start(tmp_path / "run")
+    _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, err
+    assert "it was trained on 1 devices so far and goes on with 2" in err
+    there, alone = (
+        load_file(path) for path in (tmp_path / "run/weights.safetensors", tiny("ddpm", *LONG, folder="x").weights)
+    )
+    for name, value in there.items():
+        torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["trainer=ddp_cpu", "budget.batch_size=15"],
+            "by 2 devices: use budget.batch_size=16",
+        ),
+        (["trainer=ddp_cpu", "budget.images=641"], "by 2 devices: use budget.images=642"),
+        (
+            ["trainer=cpu", "trainer.devices=2"],
+            "several devices need trainer=ddp or trainer=ddp_cpu",
+        ),
+        (["trainer=ddp_cpu", "+trainer.num_nodes=2"], "trainer.num_nodes=2: a training runs on one machine"),
+    ],
+)
+def test_what_cannot_be_shared_names_the_fix(overrides: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        train(compose("train", ["model=vae", *TINY, *overrides, f"run_dir={tmp_path / 'run'}"]))
+    assert list(tmp_path.iterdir()) == []

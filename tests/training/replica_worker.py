@@ -1,0 +1,83 @@
+"""Trains a small model of every family in float64 and leaves its weights: a process alone, or one of torchrun's."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from safetensors.torch import save_file
+from small_models import CHANNELS, FAMILIES
+
+from genbench.core import Batch, GenerativeModel, ImageSpec
+from genbench.data.digits import Digits
+from genbench.data.images import Images
+from genbench.data.module import ImageDataModule
+from genbench.evaluation.ranks import distributed
+from genbench.training.lr import Cosine
+from genbench.training.module import TrainingModule
+from genbench.training.recorder import Recorder
+from genbench.training.replicas import Replicas
+
+SPEC = ImageSpec(1, 8, 8, 10, 17)
+IMAGES, BATCH = 200, 64
+"""Three whole batches, and eight images that remain."""
+
+
+class Flipped(Digits):
+    flip = True
+
+
+class Doubled(ImageDataModule):
+    def on_after_batch_transfer(self, batch: Images, dataloader_idx: int) -> Batch:
+        found = super().on_after_batch_transfer(batch, dataloader_idx)
+        return Batch(found.image.double(), found.label, found.caption, found.index)
+
+
+class Losses(pl.loggers.logger.DummyLogger):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[dict[str, float]] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.records.append(metrics)
+
+
+def trained(name: str, accumulate: int) -> tuple[GenerativeModel, list[dict[str, float]]]:
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    torch.manual_seed(0)
+    model = FAMILIES[name](SPEC, True, CHANNELS[8]).double()
+    module = TrainingModule(
+        model, lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9), Cosine(), IMAGES, accumulate=accumulate
+    )
+    logger = Losses()
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=world,
+        strategy=Replicas() if world > 1 else "auto",
+        logger=logger,
+        callbacks=[Recorder(64)],
+        max_epochs=1,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        use_distributed_sampler=False,
+    )
+    torch.manual_seed(1)
+    trainer.fit(module, Doubled(Flipped(), BATCH, IMAGES, seed=3))
+    assert module.images_seen == IMAGES
+    return model, logger.records
+
+
+if __name__ == "__main__":
+    folder, accumulate = Path(sys.argv[1]), int(sys.argv[2])
+    with distributed():
+        for name in FAMILIES:
+            model, records = trained(name, accumulate)
+            losses = {f"loss/{key}": [r[key] for r in records] for key in records[0] if "loss" in key or "norm" in key}
+            if int(os.environ.get("RANK", "0")) == 0:
+                there = {key: value.contiguous() for key, value in model.state_dict().items()}
+                there |= {key: torch.tensor(value, dtype=torch.float64) for key, value in losses.items()}
+                save_file(there, folder / f"{name}.safetensors")
