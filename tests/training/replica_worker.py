@@ -65,7 +65,7 @@ def trained(name: str, accumulate: int) -> tuple[GenerativeModel, list[dict[str,
         enable_progress_bar=False,
         use_distributed_sampler=False,
     )
-    torch.manual_seed(1)
+    pl.seed_everything(1, verbose=False)  # as training does: processes are set back to this seed
     trainer.fit(module, Doubled(Flipped(), BATCH, IMAGES, seed=3))
     assert module.images_seen == IMAGES
     return model, logger.records
