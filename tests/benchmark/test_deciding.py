@@ -130,6 +130,6 @@ def test_models_of_one_family_are_ranked_by_distance_without_captions(cell):
 
 
 def test_the_footnote_speaks_of_scores(drawn):
-    footnote = table_of(drawn("t5", 0.5)).footnote
+    (footnote,) = table_of(drawn("t5", 0.5)).notes
     assert footnote.startswith("± is the standard error of one draw by resampling.")
     assert "a two-sided test of two scores" in footnote

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.core import Conditioning, ConfigError, ImageSpec
@@ -73,6 +74,16 @@ def test_parameters_are_those_of_the_formula(context: int | None, outputs: int) 
     assert sum(parameter.numel() for parameter in net.parameters()) == expected
 
 
+def test_on_patches_it_is_the_network_of_a_smaller_image_with_more_channels() -> None:
+    large, fine = small(ImageSpec(3, 16, 24), patch=2, outputs=2), small(ImageSpec(12, 8, 12), outputs=2)
+    awake(large), awake(fine)
+    x, t, vector, tokens = (torch.rand(2, *s, dtype=torch.float64) for s in ((3, 16, 24), (), (16,), (3, 5)))
+    condition = Conditioning(vector, tokens, torch.ones(2, 3, dtype=torch.bool))
+    expected = F.pixel_shuffle(fine(F.pixel_unshuffle(x, 2), t, condition), 2)
+    torch.testing.assert_close(large(x, t, condition), expected, rtol=0.0, atol=0.0)
+    assert expected.shape == (2, 6, 16, 24)
+
+
 def test_sizes_it_cannot_have_name_the_fix() -> None:
     with pytest.raises(ConfigError, match=r"backbone\.heads=3"):
         small(heads=3)
@@ -80,5 +91,9 @@ def test_sizes_it_cannot_have_name_the_fix() -> None:
         small(channels=(4, 4, 4))
     with pytest.raises(ConfigError, match=r"no layers: give backbone\.channels"):
         small(channels=())
+    with pytest.raises(ConfigError, match=r"backbone\.patch=3 does not tile images of 8x12: use one of \[1, 2, 4\]"):
+        small(patch=3)
+    with pytest.raises(ConfigError, match=r"after backbone\.patch=2, .* backbone\.channels at most 1 entries"):
+        small(patch=2, channels=(4, 4))
     with pytest.raises(ConfigError, match="divisible by 4"):
         small(width=18)

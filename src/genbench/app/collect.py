@@ -60,7 +60,7 @@ def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:
             "model": config.name,
             "data": run.manifest["data"]["name"],
             "seed": config.seed,
-            "images": config.budget.images if "budget" in config else None,  # trained elsewhere
+            **_budget(config),
             "recipe": recipe_hash(resolve(config)),
             "run": str(run.path),
         }
@@ -75,6 +75,12 @@ def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:
         judged = [_drawn_otherwise({**cell, **outcome}) for outcome in _judgements(run)]
         found += judged or [{**cell, **_why_not(run)}]
     return found
+
+
+def _budget(config: DictConfig) -> dict[str, Any]:
+    """What a training cost, as far as its config says."""
+    budget = config.get("budget") or {}  # trained elsewhere
+    return {"images": budget.get("images"), "flops": budget.get("flops")}
 
 
 def _drawn_otherwise(cell: dict[str, Any]) -> dict[str, Any]:

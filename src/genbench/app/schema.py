@@ -39,9 +39,10 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 @dataclass
 class Budget(Section):
-    """How many images a training sees, and how many at once."""
+    """How many images a training sees, or what they may cost, and how many at once."""
 
-    images: Count
+    images: Count | None
+    flops: Annotated[float, Field(gt=0)] | None
     batch_size: Count
 
 

@@ -16,6 +16,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.loggers.logger import Logger
 
+from genbench.app.budget import settle_budget
 from genbench.app.build import attach_guide, build, open_data
 from genbench.app.first_stage import remember_latents, settle_first_stage
 from genbench.app.launch import check_processes
@@ -59,7 +60,7 @@ def open_experiment(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
     dataset, _ = open_data(config)
     settle_text_encoder(config, dataset)
     settle_start(config)
-    return dataset, settle_first_stage(config, dataset)
+    return dataset, settle_budget(settle_first_stage(config, dataset), dataset)
 
 
 def train(config: DictConfig, judge: Judge | None = None) -> Run:

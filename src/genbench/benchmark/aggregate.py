@@ -124,8 +124,8 @@ def _blank_row(cells: Sequence[Cell]) -> Row:
     row = cast(Row, dict.fromkeys(ROW_KEYS))
     row["family"], row["model"], row["data"] = first["family"], first["model"], first["data"]
     row["seeds"] = [int(cell["seed"]) for cell in cells if cell.get("seed") is not None]
-    row["images"], row["recipe"], row["source"] = first.get("images"), first.get("recipe"), first.get("source")
-    row["variation"] = first.get("variation")
+    for key in ("images", "flops", "recipe", "source", "variation"):
+        row[key] = first.get(key)
     row["run"] = runs[0] if runs else None
     row["runs"] = runs
     row["status"] = "ok"

@@ -86,8 +86,7 @@ def _markdown_table(table: Table) -> str:
     lines += _markdown_grid(table.rows, table.columns)
     if table.panel:
         lines += ["", f"#### {_cell(table.panel_title)}", "", *_markdown_grid(table.scored, table.panel)]
-    notes = [table.footnote, *table.flags]
-    return "\n".join([*lines, *(line for note in notes for line in ("", _cell(note))), ""])
+    return "\n".join([*lines, *(line for note in table.notes for line in ("", _cell(note))), ""])
 
 
 def _markdown_grid(rows: Sequence[Row], columns: Sequence[Column]) -> list[str]:
@@ -136,7 +135,7 @@ def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
             _print_in_parts(console, table.scored, table.panel)
         if table.differs:
             console.print(escape(table.differs), style="yellow", highlight=False)
-        for note in (table.footnote, *table.flags):
+        for note in table.notes:
             console.print(escape(note), style="dim", highlight=False)
         for row in [*table.failed, *table.unjudged]:
             console.print(escape(f"{row['model']} {why_not(row, 400)}"), style="red", highlight=False)

@@ -28,6 +28,7 @@ Row = TypedDict(
         "data": str,
         "seeds": list[int],
         "images": int | None,
+        "flops": float | None,
         "features": str | None,
         "fd": float | None,
         "fd_std": float | None,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genbench.benchmark.budgets import told
 from genbench.benchmark.columns import Column, columns
 from genbench.benchmark.deciding import Deciding, deciding, rank
 from genbench.benchmark.footnotes import footnote
@@ -89,8 +90,10 @@ class Table:
         return list(dict.fromkeys(flag for row in self.rows for flag in row["flags"]))
 
     @property
-    def footnote(self) -> str:
-        return footnote(self.scored, self.deciding.key)
+    def notes(self) -> list[str]:
+        """What stands under this table: what the models had alike, what its ± is, and what is doubtful."""
+        budget = told(self.rows)
+        return [*([budget] if budget else []), footnote(self.scored, self.deciding.key), *self.flags]
 
 
 def ranked(rows: Iterable[Row]) -> list[Row]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genbench.core import Conditioning, ImageSpec
 from genbench.networks.backbone import Backbone
-from genbench.networks.dit import PAIRS, Block, grid_features, initialise
+from genbench.networks.dit import PAIRS, Block, grid_features, grid_of, initialise
 from genbench.networks.layers import ResBlock, coarsest, group_norm, head_width, sinusoidal, zero
 
 
@@ -18,11 +18,12 @@ class UViT(Backbone):
     """One residual block each way per entry of `channels`, each at half the size of the one before; then a transformer.
 
     The map after the last halving has one token a position, `width` numbers each. With a `context` every block of the
-    transformer also attends to a text's tokens of that width. It starts by returning zeros.
+    transformer also attends to a text's tokens of that width. With a `patch` over 1 it works on squares of that many
+    pixels a side, so that large images do not pay for convolutions at every pixel. It starts by returning zeros.
 
     Raises:
-        ConfigError: the image cannot be halved len(channels) times, heads that do not divide the width, or a width
-            that is not divisible by 4.
+        ConfigError: a side that the patch does not divide, or that cannot be halved len(channels) times then; heads
+            that do not divide the width, or a width that is not divisible by 4.
     """
 
     def __init__(
@@ -34,12 +35,15 @@ class UViT(Backbone):
         heads: int = 4,
         outputs: int = 1,
         context: int | None = None,
+        patch: int = 1,
     ) -> None:
         super().__init__(width, outputs, context)
-        rows, columns = coarsest(spec.height, spec.width, len(channels), "the U-ViT", "backbone.channels", extra=0)
+        who = "the U-ViT" if patch == 1 else f"the U-ViT, after backbone.patch={patch},"
+        rows, columns = coarsest(*grid_of(spec, patch), len(channels), who, "backbone.channels", extra=0)
         head_width(width, heads, "backbone.heads")
         self.time = nn.Sequential(nn.Linear(2 * PAIRS, width), nn.SiLU(), nn.Linear(width, width))
-        self.stem = nn.Conv2d(spec.channels, channels[0], 3, padding=1)
+        self.patch = patch
+        self.stem = nn.Conv2d(spec.channels * patch**2, channels[0], 3, padding=1)
         steps = list(zip(channels, [*channels[1:], width], strict=True))
         self.down = nn.ModuleList(ResBlock(c, c, width) for c, _ in steps)
         self.shrink = nn.ModuleList(nn.Conv2d(c, below, 2, stride=2) for c, below in steps)
@@ -51,13 +55,15 @@ class UViT(Backbone):
         for block in blocks:
             zero(block.modulate)
         self.head = nn.Sequential(
-            group_norm(channels[0]), nn.SiLU(), zero(nn.Conv2d(channels[0], outputs * spec.channels, 3, padding=1))
+            group_norm(channels[0]),
+            nn.SiLU(),
+            zero(nn.Conv2d(channels[0], outputs * spec.channels * patch**2, 3, padding=1)),
         )
 
     def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
         # times in [0,1] are spread to 0..1000, the range the frequencies were made for
         vector = F.silu(self.time(sinusoidal(t * 1000.0, PAIRS).to(x.dtype)) + condition.vector)
-        h, skips = self.stem(x), []
+        h, skips = self.stem(F.pixel_unshuffle(x, self.patch)), []
         for block, shrink in zip(self.down, self.shrink, strict=True):
             skips.append(block(h, vector))
             h = shrink(skips[-1])
@@ -67,5 +73,4 @@ class UViT(Backbone):
         h = tokens.transpose(1, 2).unflatten(2, h.shape[2:])
         for block, grow in zip(self.up, self.grow, strict=True):
             h = block(torch.cat([grow(h), skips.pop()], dim=1), vector)
-        out: Tensor = self.head(h)
-        return out
+        return F.pixel_shuffle(self.head(h), self.patch)

@@ -100,4 +100,6 @@ def _listed(things: Sequence[Object]) -> str:
 
 def _named(group: Group) -> str:
     shape = group.shape if group.count == 1 else PLURALS[group.shape]
-    return " ".join(word for word in (COUNTS[group.count - 1], group.size, group.colour, shape) if word)
+    # a picture may show more than captions have words for
+    count = COUNTS[group.count - 1] if group.count <= len(COUNTS) else str(group.count)
+    return " ".join(word for word in (count, group.size, group.colour, shape) if word)

@@ -89,7 +89,7 @@ def _table(table: Table) -> dict[str, Any]:
         "panel_title": table.panel_title,
         "verdict": verdict(table),
         "differs": table.differs,
-        "notes": [table.footnote, *table.flags],
+        "notes": table.notes,
         "main": _grid(table.rows, table.columns),
         "panel": _grid(table.scored, table.panel) if table.panel else None,
     }

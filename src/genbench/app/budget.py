@@ -1,0 +1,81 @@
+"""How long a training is: a number of images, or the images that a number of floating-point operations pays for."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from genbench.app.build import build
+from genbench.app.first_stage import remember_latents
+from genbench.app.text_encoder import remember_captions
+from genbench.core import ConfigError, GenerativeModel, StreamNoise
+from genbench.data.dataset import ImageDataset
+from genbench.data.module import ImageDataModule
+
+log = logging.getLogger(__name__)
+
+COUNTED = 8
+"""Images of the batch whose operations are counted."""
+
+
+def settle_budget(config: dict[str, Any], dataset: ImageDataset) -> dict[str, Any]:
+    """The config with `budget.images` filled in: whole batches, as many as `budget.flops` pays for.
+
+    Raises:
+        ConfigError: images and flops, or neither, or less than one batch is paid for.
+    """
+    budget = config["budget"]
+    given = [f"budget.{key}={budget[key]}" for key in ("images", "flops") if budget[key] is not None]
+    if len(given) != 1:
+        both = " and ".join(given) or "no budget"
+        raise ConfigError(f"{both}: give budget.images=100000, or budget=flops budget.flops=1e13")
+    if budget["flops"] is None:
+        return config
+    each = flops_per_image(config, dataset)
+    size = budget["batch_size"]
+    images = int(budget["flops"] / each) // size * size
+    if not images:
+        raise ConfigError(
+            f"budget.flops={budget['flops']:g} is less than one batch of {size} images takes: give at least "
+            f"budget.flops={each * size:.3g}"
+        )
+    log.info("%s: %.3g operations an image, so %d images", config["name"], each, images)
+    return config | {"budget": budget | {"images": images}}
+
+
+def flops_per_image(config: Mapping[str, Any], dataset: ImageDataset) -> float:
+    """Floating-point operations of all of a training step's moves, forward and backward, a multiply-add being two.
+
+    Counted on the CPU for a few training images, so that it depends on the config and the data alone. What is read
+    once and remembered, latents and captions, counts as nothing; so do element-wise operations.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model: GenerativeModel = build(config["model"])
+        remember_latents(model, dataset)
+        remember_captions(model, dataset)
+        feed = ImageDataModule(dataset, COUNTED, COUNTED, seed=0)
+        images = next(iter(feed.train_dataloader()))
+        batch = feed.on_after_batch_transfer(images, 0)
+        steps = model.train_steps()
+        for step in steps:  # encoders read what they will remember
+            step.loss(batch, StreamNoise(len(batch)))
+        # the fused kernels of attention are no operations the counter knows
+        counter: Any = FlopCounterMode(display=False)
+        counter.mod_tracker = _Everything()
+        with sdpa_kernel(SDPBackend.MATH), counter:
+            for step in steps:
+                torch.autograd.backward(step.loss(batch, StreamNoise(len(batch)))["loss"])
+    return float(counter.get_total_flops()) / len(batch)
+
+
+class _Everything(contextlib.nullcontext[None]):
+    """In the place of the counter's account by module, whose hooks refuse a gradient penalty's second derivative."""
+
+    parents = frozenset({"Global"})

@@ -1,0 +1,30 @@
+"""What a table says of the budgets of its models."""
+
+import pytest
+
+from genbench.benchmark.aggregate import aggregate
+from genbench.benchmark.tables import split
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([(1000, None), (1000, None)], "Equal images: every model was trained on 1,000."),
+        ([(1000, None), (25_000, None)], "Unequal budgets: models were trained on 1,000 to 25,000 images."),
+        (
+            [(1000, 1e13), (25_000, 1e13)],
+            "Equal compute: every model was trained with 1e+13 floating-point operations.",
+        ),
+        ([(1000, 1e13), (1000, 2e13)], "Equal images: every model was trained on 1,000."),
+        ([(1000, 1e13), (2000, None)], "Unequal budgets: models were trained on 1,000 to 2,000 images."),
+    ],
+)
+def test_the_table_says_what_was_equal(cell, control, given, told) -> None:
+    cells = [
+        cell(f"m{i}", run=f"runs/m{i}", images=images, flops=flops, fds=(float(i + 1),), error=0.1)
+        for i, (images, flops) in enumerate(given)
+    ]
+    (table,) = split(aggregate([*cells, control("real", 1.0)]))
+    assert table.notes[0] == told
+    (alone,) = split(aggregate([cells[0], {**cells[0], "model": "m0 guided", "variation": "guided"}]))
+    assert alone.notes[0].startswith("±")
