@@ -42,7 +42,7 @@ NOT_IDENTITY = (
 )
 NOT_IDENTITY_OF_TRAINING = ("workers", "log_every", "checkpoint_every", "preview_every", "ema_snapshot_every")
 # a batch is the same on however many devices
-NOT_IDENTITY_OF_TRAINER = ("devices", "strategy")
+NOT_IDENTITY_OF_TRAINER = ("devices", "num_nodes", "strategy")
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:

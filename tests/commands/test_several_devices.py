@@ -116,7 +116,14 @@ def test_another_number_of_devices_goes_on_and_says_what_is_no_longer_equal(
             ["trainer=cpu", "trainer.devices=2"],
             "several devices need trainer=ddp or trainer=ddp_cpu",
         ),
-        (["trainer=ddp_cpu", "+trainer.num_nodes=2"], "trainer.num_nodes=2: a training runs on one machine"),
+        (
+            ["trainer=ddp_cpu", "trainer.num_nodes=2"],
+            "trainer.devices=2 trainer.num_nodes=2 needs 4 processes, and there are 1: use hydra/launcher=slurm "
+            "hydra.launcher.nodes=2 hydra.launcher.ntasks_per_node=2, srun or torchrun",
+        ),
+        (["trainer=ddp_cpu", "trainer.num_nodes=3"], "by 6 devices: use budget.batch_size=66"),
+        (["trainer=ddp_cpu", "trainer.num_nodes=0"], "trainer.num_nodes=0: give a number of machines, 1 or more"),
+        (["trainer=cpu", "+trainer.num_nodes=2"], "trainer.num_nodes=2: several devices need trainer=ddp"),
     ],
 )
 def test_what_cannot_be_shared_names_the_fix(overrides: list[str], message: str, tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""The processes of a training on several devices, started on this machine as torchrun starts them."""
+"""The processes of a training on several devices: torchrun's, srun's, or started here as torchrun starts them."""
 
 from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,8 +19,8 @@ def devices(config: Mapping[str, Any]) -> int:
         ConfigError: more GPUs than there are.
     """
     trainer = config["trainer"]
-    asked = trainer["devices"]
-    count = len(asked) if isinstance(asked, list) else asked
+    count = trainer["devices"]
+    count = len(count) if isinstance(count, list) else count
     if trainer["accelerator"] == "cpu" or count == 1:
         return count if isinstance(count, int) and count > 0 else 1
     import torch
@@ -29,15 +30,44 @@ def devices(config: Mapping[str, Any]) -> int:
         count = max(there, 1)
     if isinstance(count, int) and count > max(there, 1):
         raise ConfigError(
-            f"trainer.devices={asked}: this machine has {there} GPUs: use trainer.devices={max(there, 1)}"
+            f"trainer.devices={trainer['devices']}: this machine has {there} GPUs: use trainer.devices={max(there, 1)}"
             f"{'' if there else ', or trainer=ddp_cpu to try it out'}"
         )
     return count if isinstance(count, int) and count > 0 else 1
 
 
+def asked(trainer: Mapping[str, Any]) -> str:
+    """The devices a trainer is to have, as they are typed."""
+    nodes = trainer.get("num_nodes", 1)
+    return f"trainer.devices={trainer['devices']}" + (f" trainer.num_nodes={nodes}" if nodes > 1 else "")
+
+
 def is_started() -> bool:
-    """Whether this is one of several processes already."""
+    """Whether this is one of several processes already, of torchrun's or of a step that srun started.
+
+    Tasks of srun are given torchrun's variables, so that everything else knows one convention.
+    """
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks > 1 and "WORLD_SIZE" not in os.environ:
+        os.environ |= {
+            "WORLD_SIZE": str(tasks),
+            "RANK": os.environ["SLURM_PROCID"],
+            "LOCAL_RANK": os.environ["SLURM_LOCALID"],
+        }
+        os.environ.setdefault("MASTER_ADDR", _first_host(os.environ["SLURM_STEP_NODELIST"]))
+        # jobs that share a node must not share a port, and one that is requeued may find its old one busy
+        os.environ.setdefault("MASTER_PORT", str(15_000 + int(os.environ["SLURM_JOB_ID"]) % 20_000))
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _first_host(nodes: str) -> str:
+    """The first of a list of nodes as SLURM writes it, such as gpu[3-5,9]."""
+    said = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=False)
+    if said.returncode:
+        raise ConfigError(
+            f"SLURM does not know the nodes {nodes} ({said.stderr.strip()}): set MASTER_ADDR to the first"
+        )
+    return said.stdout.split()[0]
 
 
 def check_processes(config: Mapping[str, Any]) -> None:
@@ -46,12 +76,19 @@ def check_processes(config: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: they were not.
     """
-    started, needed = int(os.environ.get("WORLD_SIZE", "1")), devices(config)
-    if started != needed:
-        raise ConfigError(
-            f"trainer.devices={config['trainer']['devices']} needs {needed} processes, and there are {started}: use "
-            "`genbench train`, which starts them, or trainer.devices=1"
+    nodes, each = config["trainer"].get("num_nodes", 1), devices(config)
+    started, needed = int(os.environ.get("WORLD_SIZE", "1")), nodes * each
+    if started == needed:
+        return
+    if nodes > 1:
+        fix = (
+            f"hydra/launcher=slurm hydra.launcher.nodes={nodes} hydra.launcher.ntasks_per_node={each}, srun or torchrun"
         )
+    elif "SLURM_JOB_ID" in os.environ and started > 1:
+        fix = f"hydra.launcher.ntasks_per_node={each}"
+    else:
+        fix = "`genbench train`, which starts them, or trainer.devices=1"
+    raise ConfigError(f"{asked(config['trainer'])} needs {needed} processes, and there are {started}: use {fix}")
 
 
 def start(processes: int, arguments: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+from genbench.app import launch
 from genbench.app.listing import groups
 from genbench.app.paths import conf_dirs
 from genbench.app.signatures import alternatives, is_object, locate, type_hints
@@ -109,20 +110,21 @@ def _check_captions(config: Mapping[str, Any]) -> None:
 
 
 def _check_devices(config: Mapping[str, Any]) -> None:
-    """Several devices are copies on one machine, that share every batch equally."""
+    """Several devices are copies that share every batch equally."""
     trainer, budget = config.get("trainer") or {}, config.get("budget") or {}
-    if trainer.get("num_nodes", 1) != 1:
-        raise ConfigError(f"trainer.num_nodes={trainer['num_nodes']}: a training runs on one machine; use 1")
-    asked = trainer.get("devices", 1)
+    nodes, asked = trainer.get("num_nodes", 1), trainer.get("devices", 1)
+    if not isinstance(nodes, int) or nodes < 1:
+        raise ConfigError(f"trainer.num_nodes={nodes}: give a number of machines, 1 or more")
     several = asked != 1 and not (isinstance(asked, list) and len(asked) == 1)
-    if not several:
+    if not several and nodes == 1:
         return
     from genbench.training.replicas import Replicas  # here because Lightning takes seconds
 
     if built_by(trainer.get("strategy")) is not Replicas:
-        raise ConfigError(f"trainer.devices={asked}: several devices need trainer=ddp or trainer=ddp_cpu")
+        raise ConfigError(f"{launch.asked(trainer)}: several devices need trainer=ddp or trainer=ddp_cpu")
     count = len(asked) if isinstance(asked, list) else asked
-    if isinstance(count, int) and count > 1:
+    count = count * nodes if isinstance(count, int) and count > 0 else None
+    if count is not None:
         for key in ("batch_size", "images"):
             if (value := budget.get(key)) and value % count:
                 raise ConfigError(

@@ -162,6 +162,7 @@ class BenchmarkConfig(Section):
 
     benchmark: Benchmark
     out: str | None
+    only: str | None
     cell: dict[str, Any]
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 from filelock import FileLock, Timeout
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.loggers.logger import Logger
@@ -32,6 +34,7 @@ from genbench.run import Run, recipe_hash
 from genbench.training.checkpoint import ResumeCheckpoint, newest
 from genbench.training.jsonl import JsonlLogger
 from genbench.training.module import TrainingModule
+from genbench.training.preemption import Preemption, Stopped
 from genbench.training.progress import Progress
 from genbench.training.recorder import Recorder
 from genbench.training.selection import Selection
@@ -138,11 +141,8 @@ def _fit(
     )
     data = ImageDataModule(dataset, budget["batch_size"], budget["images"], config["seed"], settings["workers"])
     recorder = Recorder(settings["log_every"])
-    callbacks: list[pl.Callback] = [
-        recorder,
-        ResumeCheckpoint(run.checkpoint, run.previous, settings["checkpoint_every"], recorder),
-        Progress(run.path.name),
-    ]
+    checkpoint = ResumeCheckpoint(run.checkpoint, run.previous, settings["checkpoint_every"], recorder)
+    callbacks: list[pl.Callback] = [recorder, checkpoint, Progress(run.path.name), Preemption(checkpoint)]
     selection = Selection(run.best, settings["select"]) if settings["select"] else None
     if settings["preview_every"] is not None:
         callbacks.insert(1, preview(run, dataset, config, model, selection))
@@ -159,6 +159,8 @@ def _fit(
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
                 use_distributed_sampler=False,
+                # never SLURM's, which would requeue from inside a signal's handler
+                plugins=[TorchElasticEnvironment() if world() > 1 else LightningEnvironment()],
             )
         except (MisconfigurationException, ValueError) as error:
             raise ConfigError(f"trainer: {error}: try trainer=auto or trainer=cpu") from error
@@ -187,8 +189,8 @@ def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataMod
     pl.seed_everything(seed, workers=True, verbose=False)
     try:
         trainer.fit(module, data, ckpt_path=run.checkpoint if resuming else None, weights_only=True)
-    except SystemExit:
-        if not trainer.interrupted:
+    except SystemExit as stop:
+        if not trainer.interrupted or isinstance(stop, Stopped):
             raise
         # Lightning turns Ctrl-C into an exit with the signal ignored from then on
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
+import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from genbench.app.build import build, load_model, open_data, resolve
@@ -53,16 +56,28 @@ def run(config: DictConfig) -> None:
     folder = Path(plain["out"] or Path("runs") / "benchmarks" / benchmark["name"])
     shared = {"group": benchmark["name"], **benchmark["cell"]}
     todo = cells(benchmark["models"], benchmark["seeds"], shared, plain["cell"], folder / "cells")
+    if (only := plain["only"]) is not None:
+        every = ", ".join(cell.folder.name for cell in todo)
+        todo = [cell for cell in todo if cell.folder.name == only]
+        if not todo:
+            raise ConfigError(f"only={only}: {benchmark['name']} has the cells {every}: choose one of them")
     configs = [compose("train", [*cell.overrides, f"run_dir={written(str(cell.folder))}"]) for cell in todo]
+    jobs = list(zip(todo, configs, strict=True))
     ways = benchmark.get("samplers") or {}
     _check(todo, configs, ways)
     dataset, first = open_data(configs[0])
     device = pick_device("cpu" if first["trainer"]["accelerator"] == "cpu" else "auto")
     judge = make_judge(dataset, first, device=device)
+    if only is not None:
+        if not _done(*jobs[0], dataset, judge, device, ways):
+            raise RunError(f"cell {only} failed; its error is above")
+        return
     _controls(folder, dataset, judge)
-    failed = [
-        cell for cell, each in zip(todo, configs, strict=True) if not _done(cell, each, dataset, judge, device, ways)
-    ]
+    if _launcher() == "basic":
+        failed = [cell for cell, each in jobs if not _done(cell, each, dataset, judge, device, ways)]
+    else:
+        _launch([cell for cell, each in jobs if not _judged(cell, each, judge, ways)])
+        failed = [cell for cell, each in jobs if not _judged(cell, each, judge, ways)]
     seeds = ", ".join(map(str, benchmark["seeds"]))
     report([folder], folder, f"{benchmark['name']}: {len(benchmark['models'])} models, training seeds {seeds}")
     if failed:
@@ -122,6 +137,28 @@ def _variations(config: Mapping[str, Any], ways: Ways) -> list[Variation]:
             f"benchmark.samplers: {wrong[0]!r} names files: use letters, digits, - and _ only, and not 'failed'"
         )
     return [Variation(name, {**own, **settings}) for name, settings in ways.items()]
+
+
+def _judged(cell: Cell, config: DictConfig, judge: Judge, ways: Ways) -> bool:
+    """Whether nothing of a cell is missing."""
+    if not (cell.folder / "manifest.json").is_file():
+        return False
+    run = Run.open(cell.folder)
+    names = [None, *(variation.name for variation in _variations(resolve(config), ways))]
+    return run.finished and all(run.result_path(judge.hash, name).is_file() for name in names)
+
+
+def _launcher() -> str:
+    """What Hydra was told to start jobs with."""
+    return str(HydraConfig.get().runtime.choices["hydra/launcher"]) if HydraConfig.initialized() else "basic"
+
+
+def _launch(todo: Sequence[Cell]) -> None:
+    """Every cell as a job of the launcher; what fails is told there."""
+    if not todo:
+        return
+    names = ",".join(cell.folder.name for cell in todo)
+    subprocess.call([sys.executable, "-m", "genbench", "benchmark", "-m", *sys.argv[1:], f"only={names}"])
 
 
 def _done(

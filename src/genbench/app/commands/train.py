@@ -12,8 +12,9 @@ from genbench.evaluation.ranks import distributed, rank
 
 def run(config: DictConfig) -> None:
     """Trains one model, or resumes it, and says where it is; on several devices by a process for each."""
-    processes = launch.devices(resolve(config))
-    if processes > 1 and not launch.is_started():
+    plain = resolve(config)
+    processes = launch.devices(plain)
+    if not launch.is_started() and processes > 1 and plain["trainer"].get("num_nodes", 1) == 1:
         launch.start(processes, ["train", *sys.argv[1:]])
         return
     with distributed():

@@ -1,0 +1,148 @@
+"""Jobs as an array of SLURM, submitted and packed by submitit, watched through squeue.
+
+Why not through hydra-submitit-launcher: there a job that raises is COMPLETED for SLURM, and a cluster without
+accounting leaves the submitter waiting for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genbench.cluster.job import Job, failure
+from genbench.core import ConfigError
+from genbench.core.errors import first_line
+
+log = logging.getLogger(__name__)
+
+ACTIVE = frozenset(
+    {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESIZING"}
+    | {"SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED", "PREEMPTED", "SPECIAL_EXIT"}
+)
+"""States of a job that is not over; a preempted one is about to be requeued."""
+
+EVERY = 5.0
+"""Seconds between two looks at the queue."""
+
+PATIENCE = 30.0
+"""Seconds that what a finished job wrote may take to appear here."""
+
+
+class Task:
+    """What one task of a job does: a command of `genbench`, in a process of its own that srun started."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.arguments = list(arguments)
+
+    def __call__(self) -> None:
+        """Runs the command.
+
+        Raises:
+            SystemExit: it failed, which SLURM must see, or left at a signal; what it said is above.
+        """
+        from genbench.app.cli import dispatch
+
+        sys.argv = ["genbench", *self.arguments]
+        if code := dispatch(self.arguments):
+            raise SystemExit(code)
+
+    def checkpoint(self) -> Any:
+        """The same once more: a run folder remembers how far it is."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def run_slurm(jobs: Sequence[Job], settings: Mapping[str, Any]) -> list[str | None]:
+    """Submits all jobs as one array and waits for them; for each why it failed, or None.
+
+    Raises:
+        ConfigError: submitit is not installed, this machine has no SLURM, or SLURM refuses the settings.
+    """
+    try:
+        import submitit
+    except ImportError:
+        raise ConfigError("hydra/launcher=slurm needs submitit: pip install 'genbench[cluster]'") from None
+    given = {key: value for key, value in settings.items() if value is not None}
+    timeouts = given.pop("max_num_timeout")
+    # until Python listens for it, the signal of a preemption must not kill the job
+    given["setup"] = ["trap '' USR2", *given.get("setup", [])]
+    try:
+        executor = submitit.SlurmExecutor(jobs[0].folder / "slurm" / "%j", max_num_timeout=timeouts)
+        executor.update_parameters(**given)
+        with executor.batch():
+            submitted = [executor.submit(Task(job.arguments)) for job in jobs]
+    except (RuntimeError, NameError, ValueError, OSError, subprocess.SubprocessError) as error:
+        raise ConfigError(f"hydra/launcher=slurm: {_refusal(error)}") from error
+    array = submitted[0].job_id.split("_")[0]
+    log.info("%d jobs in array %s, output in %s", len(jobs), array, jobs[0].folder / "slurm")
+    try:
+        return _watch(dict(zip(submitted, jobs, strict=True)), array)
+    except KeyboardInterrupt:
+        log.warning("no longer watching; the jobs go on, and `scancel %s` ends them", array)
+        raise
+
+
+def _refusal(error: Exception) -> str:
+    """The line of a refusal that says why."""
+    lines = [line for line in str(error).splitlines() if "error:" in line]
+    return lines[-1].partition("error:")[2].strip() if lines else first_line(error)
+
+
+def _watch(jobs: Mapping[Any, Job], array: str) -> list[str | None]:
+    """Waits until every job is over; tells each as it ends."""
+    ended: dict[Any, str | None] = {}
+    while len(ended) < len(jobs):
+        states = queue(array)
+        for submitted, job in jobs.items():
+            if submitted in ended or (states is None) or states.get(submitted.job_id, "") in ACTIVE:
+                continue
+            ended[submitted] = _outcome(submitted, job, states.get(submitted.job_id))
+            if (told := ended[submitted]) is None:
+                log.info("%s: done", job.title)
+            else:
+                log.error("%s", told)
+        if len(ended) < len(jobs):
+            time.sleep(EVERY)
+    return [ended[submitted] for submitted in jobs]
+
+
+def queue(array: str) -> dict[str, str] | None:
+    """The state of every job of an array, by id; those SLURM has forgotten are left out, None while it is silent."""
+    command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={array}", "--format=%i %T"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60.0)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if said.returncode and "Invalid job id" not in said.stderr:
+        return None
+    return {line.split()[0]: line.split()[1] for line in said.stdout.splitlines()}
+
+
+def _outcome(submitted: Any, job: Job, state: str | None) -> str | None:
+    """Why a job that is over failed, or None: for SLURM and in its own words it went well."""
+    if state in (None, "COMPLETED") and _within(PATIENCE, lambda: _succeeded(submitted.paths.result_pickle)):
+        return None
+    paths = [submitted.paths.stderr, submitted.paths.stdout]
+    return failure(job, f"is {state or 'gone'} for SLURM ({submitted.job_id})", paths)
+
+
+def _succeeded(result: Path) -> bool:
+    from submitit.core.utils import pickle_load
+
+    return result.is_file() and pickle_load(result)[0] == "success"
+
+
+def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Whether something holds before so much time has passed."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.5)
+    return True

@@ -1,0 +1,101 @@
+"""A signal to stop: what has been trained is saved at the end of the step, on all devices together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import threading
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+
+from genbench.evaluation.ranks import from_first, rank, world
+from genbench.training.checkpoint import ResumeCheckpoint
+from genbench.training.module import TrainingModule
+from genbench.training.replicas import reaching_others
+
+log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""What clusters send before they take a node away; all but SIGTERM, which also cancels, ask for another turn."""
+
+
+class Stopped(SystemExit):
+    """Left at a signal with everything saved; the code is 128 and the signal's number, as shells tell it."""
+
+
+class Preemption(pl.Callback):
+    """Saves where a signal to stop finds training, puts a job of SLURM back into the queue, and leaves.
+
+    The handlers only take note: a checkpoint made inside of one could be of half a step, and on several devices of
+    different steps.
+
+    Raises:
+        Stopped: a signal came.
+    """
+
+    def __init__(self, checkpoint: ResumeCheckpoint) -> None:
+        self.checkpoint = checkpoint
+        self._received = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # not before: Lightning sets up handlers of its own
+        if threading.current_thread() is threading.main_thread():
+            self._before = {each: signal.signal(each, self._note) for each in SIGNALS}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._received = max(self._received, number if number != signal.SIGTERM else 1)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(module, TrainingModule)
+        received = self._agreed()
+        if not received:
+            return
+        self.checkpoint.save(trainer, module)
+        number = signal.SIGTERM if received == 1 else received
+        if rank() == 0:
+            log.warning(
+                "%s: saved at %d images; the same command goes on", signal.Signals(number).name, module.images_seen
+            )
+        if received > 1:
+            from_first("requeue", requeue)
+        raise Stopped(128 + number)
+
+    def _agreed(self) -> int:
+        """The strongest of what any device has received: a signal may reach one a step later than another."""
+        if world() == 1:
+            return self._received
+        received = torch.tensor(self._received)
+        with reaching_others():
+            dist.all_reduce(received, dist.ReduceOp.MAX)
+        return int(received)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+        self._before = {}
+
+
+def requeue() -> None:
+    """Puts this job of SLURM back into the queue, where it is one."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    job = f"{array}_{task}" if array and task else os.environ["SLURM_JOB_ID"]
+    done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
+    if done.returncode:
+        log.warning("cannot requeue job %s (%s): submit it again to go on", job, done.stderr.strip())

@@ -1,0 +1,80 @@
+"""`hydra/launcher=process` and `hydra/launcher=slurm`: every job of a sweep as a command line of its own.
+
+Hydra takes launchers from this namespace only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from genbench.app.cli import COMMAND_VARIABLE
+from genbench.app.entry import JobFailedError
+from genbench.app.paths import user_dir
+from genbench.cluster.job import Job
+
+
+class _Commands(Launcher):
+    """Makes a command line of every job, and Hydra's answer of what became of it."""
+
+    config: DictConfig
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        folder = Path(str(self.config.hydra.sweep.dir)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        own = user_dir(sys.argv)
+        words = [*os.environ[COMMAND_VARIABLE].split("_"), *([] if own is None else ["--config-dir", str(own)])]
+        given = [filter_overrides(overrides) for overrides in job_overrides]
+        alike = set(given[0]).intersection(*given[1:]) if len(given) > 1 else set()
+        jobs = [
+            Job(initial_job_idx + i, (*words, *each), tuple(o for o in each if o not in alike), folder)
+            for i, each in enumerate(given)
+        ]
+        return [self._told(job, failure) for job, failure in zip(jobs, self.run(jobs), strict=True)]
+
+    @abstractmethod
+    def run(self, jobs: Sequence[Job]) -> list[str | None]:
+        """Runs them; for each why it failed, or None."""
+
+    @staticmethod
+    def _told(job: Job, failure: str | None) -> JobReturn:
+        told = JobReturn(overrides=job.choices, working_dir=str(job.folder))
+        told.status = JobStatus.COMPLETED if failure is None else JobStatus.FAILED
+        told.return_value = None if failure is None else JobFailedError(f"error: {failure}")
+        return told
+
+
+class ProcessLauncher(_Commands):
+    """Processes of this machine, `at_once` at a time."""
+
+    def __init__(self, at_once: int) -> None:
+        self.at_once = at_once
+
+    def run(self, jobs: Sequence[Job]) -> list[str | None]:
+        from genbench.cluster.processes import run_processes
+
+        return run_processes(jobs, self.at_once)
+
+
+class SlurmLauncher(_Commands):
+    """An array of SLURM; the settings are sbatch's options."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
+
+    def run(self, jobs: Sequence[Job]) -> list[str | None]:
+        from genbench.cluster.slurm import run_slurm
+
+        return run_slurm(jobs, self.settings)

@@ -1,0 +1,99 @@
+"""`hydra/launcher=process`: every job a process, whose failure is its own; benchmarks by the same word."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+
+from genbench.benchmark.leaderboard import read_leaderboard
+from genbench.cluster.job import TOLD, last_lines
+from genbench.cluster.processes import run_processes
+from genbench.core import ConfigError
+from genbench.run import Run
+
+TINY = ("logger=none", "protocol=quick", "training.log_every=128", "trainer=cpu")
+
+
+def genbench(folder: Path, *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "genbench", *arguments],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400.0,
+    )
+    return done.returncode, done.stderr
+
+
+def test_hydra_knows_the_launchers() -> None:
+    names = {found.__name__ for found in Plugins.instance().discover(Launcher)}
+    assert {"ProcessLauncher", "SlurmLauncher"} <= names
+
+
+@pytest.mark.slow
+def test_a_job_that_fails_leaves_the_others_alone_and_is_told_with_its_output(tmp_path: Path) -> None:
+    sweep = ["hydra/launcher=process", "hydra.launcher.at_once=2", "hydra.sweep.dir=sweep"]
+    common = ["budget.images=256", "model=vae", "model.channels=[8,16]", *TINY]
+    code, err = genbench(tmp_path, "train", "-m", *sweep, *common, "optimizer.lr=1e+30,0.001", "training.clip=null")
+    assert code == 1
+    assert re.search(r"^job 1 \(optimizer.lr=0.001\): done in \S+ s$", err, re.MULTILINE)
+    failed = r"^job 0 \(optimizer.lr=1e\+30\) failed with exit code 1; (\S+) ends:\n((?:    .*\n)+)"
+    told = re.search(failed, err, re.MULTILINE)
+    assert told, err
+    assert Path(told[1]) == tmp_path / "sweep" / "0.log"
+    assert "training stopped; an earlier checkpoint" in told[2]
+    (run,) = (Run.open(path.parent) for path in tmp_path.glob("runs/digits/*/training.json"))
+    assert run.config.optimizer.lr == 0.001
+
+
+CONFIG = """
+name: pair
+seeds: [1]
+cell: {data: digits, protocol: quick, features: digits, trainer: cpu, budget: {images: 256, batch_size: 64}}
+models:
+  one: {model: vae, model.channels: [8, 16]}
+  two: {model: vae, model.channels: [8, 16], optimizer: {lr: 1e+30}, training: {clip: null, log_every: 64}}
+"""
+
+
+@pytest.mark.slow
+def test_the_cells_of_a_benchmark_are_jobs_and_only_what_is_missing_runs_again(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "benchmark").mkdir(parents=True)
+    (tmp_path / "conf" / "benchmark" / "pair.yaml").write_text(CONFIG)
+    common = ["benchmark", "--config-dir", "conf", "benchmark=pair", "cell.logger=none", "out=out"]
+    sweep = ["hydra/launcher=process", "hydra.launcher.at_once=2", "hydra.sweep.dir=sweep"]
+    code, err = genbench(tmp_path, *common, *sweep)
+    assert code == 1
+    assert "job 0 (only=one-s1): done" in err
+    assert "job 1 (only=two-s1) failed with exit code 1" in err
+    assert err.rstrip().splitlines()[-1].startswith("error: 1 of 2 cells failed (two-s1)")
+    rows = {row["model"]: row for row in read_leaderboard(tmp_path / "out") if row["family"] != "control"}
+    assert (rows["one"]["status"], rows["two"]["status"]) == ("ok", "failed")
+    before = Run.open(tmp_path / "out" / "cells" / "one-s1").weights.stat().st_mtime_ns
+
+    code, err = genbench(tmp_path, *common, *sweep)
+    assert code == 1
+    assert "only=one-s1" not in err
+    assert Run.open(tmp_path / "out" / "cells" / "one-s1").weights.stat().st_mtime_ns == before
+    code, err = genbench(tmp_path, *common, "only=three-s1")
+    assert code == 1
+    assert "only=three-s1: pair has the cells one-s1, two-s1: choose one of them" in err
+
+
+def test_no_job_at_a_time_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"hydra\.launcher\.at_once=0: give 1 or more"):
+        run_processes([], 0)
+
+
+def test_of_a_log_its_last_lines_are_told_and_of_a_progress_bar_its_last_state(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("first\n\n" + "".join(f"line {i}\n" for i in range(20)) + "bar 1\rbar 2\rbar 3\n")
+    assert last_lines(log) == [*(f"line {i}" for i in range(20 - TOLD + 1, 20)), "bar 3"]
+    assert last_lines(tmp_path / "none") == []

@@ -1,0 +1,72 @@
+"""A signal to stop, at any moment: saved at the end of the step, and the same command goes on to the same weights."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+from tiny_runs import FAMILIES, Train, digest
+
+from genbench.app.compose import compose
+from genbench.app.training import train
+from genbench.run import Run
+from genbench.training import preemption
+from genbench.training.checkpoint import newest
+from genbench.training.progress import Progress
+
+SIGNALS = dict(zip(FAMILIES, (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM), strict=True))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_signal_stops_goes_on_from_that_step(
+    family: str, tiny: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    straight = tiny(family, folder="straight")
+    update = Progress.on_train_batch_end
+
+    def shot(self: Progress, trainer: pl.Trainer, module: pl.LightningModule, *others: object) -> None:
+        update(self, trainer, module, *others)
+        if module.images_seen == 192:
+            os.kill(os.getpid(), SIGNALS[family])
+
+    handlers = {each: signal.getsignal(each) for each in preemption.SIGNALS}
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "on_train_batch_end", shot)
+        patch.delenv("SLURM_JOB_ID", raising=False)
+        with pytest.raises(SystemExit) as stop:
+            tiny(family, folder="shot")
+    assert stop.value.code == 128 + SIGNALS[family]
+    assert {each: signal.getsignal(each) for each in preemption.SIGNALS} == handlers
+    run = Run(tmp_path / "shot")
+    assert newest(run.checkpoint, run.previous)["genbench"]["images_seen"] == 192
+    assert digest(tiny(family, folder="shot").weights) == digest(straight.weights)
+
+
+@pytest.mark.parametrize(
+    ("number", "environment", "asked"),
+    [
+        (signal.SIGUSR2, {"SLURM_JOB_ID": "7"}, "requeue 7"),
+        (signal.SIGUSR1, {"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "8", "SLURM_ARRAY_TASK_ID": "1"}, "requeue 8_1"),
+        (signal.SIGTERM, {"SLURM_JOB_ID": "7"}, ""),  # a job that is cancelled is not to come back
+        (signal.SIGUSR2, {}, ""),
+    ],
+)
+def test_a_job_is_put_back_into_the_queue_where_that_was_asked_for(
+    number: int, environment: dict[str, str], asked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said = tmp_path / "said"
+    said.touch()
+    fake = tmp_path / "bin" / "scontrol"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\necho "$@" >> {said}\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    for key in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"):
+        monkeypatch.delenv(key, raising=False)
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(Progress, "on_train_batch_end", lambda *_: os.kill(os.getpid(), number))
+    with pytest.raises(SystemExit):
+        train(compose("train", ["model=vae", "budget=tiny", "logger=none", f"run_dir={tmp_path / 'run'}"]))
+    assert said.read_text().strip() == asked
