@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "run": {"core"},
     "evaluation": {"core", "features", "metrics"},
     "benchmark": {"core", "features", "metrics", "evaluation"},
+    "cluster": {"core", "app"},  # a job is a command line
     "app": {
         *("core", "networks", "conditioning", "diffusion", "shapes", "data", "features", "metrics", "families"),
         *("training", "run", "evaluation", "benchmark"),

@@ -14,7 +14,6 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 
-from genbench.evaluation.ranks import from_first, rank, world
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.module import TrainingModule
 from genbench.training.replicas import reaching_others
@@ -56,22 +55,26 @@ class Preemption(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(module, TrainingModule)
-        received = self._agreed()
+        received = self._agreed(trainer.world_size)
         if not received:
             return
         self.checkpoint.save(trainer, module)
         number = signal.SIGTERM if received == 1 else received
-        if rank() == 0:
+        if trainer.is_global_zero:
             log.warning(
                 "%s: saved at %d images; the same command goes on", signal.Signals(number).name, module.images_seen
             )
-        if received > 1:
-            from_first("requeue", requeue)
+            if received > 1:
+                requeue()
+        if trainer.world_size > 1:
+            # SLURM may end a job of which one process is gone
+            with reaching_others():
+                dist.barrier()
         raise Stopped(128 + number)
 
-    def _agreed(self) -> int:
+    def _agreed(self, devices: int) -> int:
         """The strongest of what any device has received: a signal may reach one a step later than another."""
-        if world() == 1:
+        if devices == 1:
             return self._received
         received = torch.tensor(self._received)
         with reaching_others():
