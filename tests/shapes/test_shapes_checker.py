@@ -70,6 +70,11 @@ def test_every_single_corruption_is_told(objects, reason):
     assert found.ok == (reason == "as the caption says")
 
 
+def test_more_of_a_kind_than_captions_have_words_for_are_counted_in_figures():
+    many = [Object("circle", "red", 0.15 + 0.3 * (i % 3), 0.15 + 0.3 * (i // 3), 0.1) for i in range(7)]
+    assert verdict(many).reason == "shows 7 small red circles: 7 objects instead of 2"
+
+
 def test_corrupted_captions_of_true_pictures_are_wrong():
     """As above, over many scenes: another colour, shape, count, size or relation than the picture's."""
     drawn, image, checker = scenes("shapes_32", 600)
