@@ -8,6 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
+from genbench.app.own import with_own
 from genbench.app.paths import conf_dir, user_dir
 
 
@@ -33,6 +34,6 @@ def compose_raw(command: str, overrides: Sequence[str] = ()) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            return hydra.compose(command, [*search, *overrides])
+            return hydra.compose(command, [*search, *with_own(command, overrides)])
     finally:
         GlobalHydra.instance().hydra = running

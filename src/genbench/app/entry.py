@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from genbench.app.hints import misspelt, refuse_unknown_choices
+from genbench.app.own import with_own
 from genbench.app.paths import conf_dir, user_dir
 from genbench.app.quoting import quoted
 
@@ -44,8 +45,8 @@ def run(command: str) -> None:
         raise JobFailedError(f"error: {message}")
 
     arguments = quoted(sys.argv[1:])
-    sys.argv = [sys.argv[0], *arguments]
     refuse_unknown_choices(arguments)
+    sys.argv = [sys.argv[0], *with_own(command, arguments)]
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(task)()
     except SystemExit as stop:

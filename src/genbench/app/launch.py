@@ -43,9 +43,15 @@ def asked(trainer: Mapping[str, Any]) -> str:
 
 
 def is_started() -> bool:
-    """Whether this is one of several processes already, of torchrun's or of a step that srun started.
+    """Whether this is one of several processes already, as torchrun's variables say."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
-    Tasks of srun are given torchrun's variables, so that everything else knows one convention.
+
+def join_srun() -> None:
+    """Gives a task of a step that srun started torchrun's variables, so that everything else knows one convention.
+
+    Raises:
+        ConfigError: SLURM does not know the step's nodes.
     """
     tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
     if tasks > 1 and "WORLD_SIZE" not in os.environ:
@@ -57,7 +63,6 @@ def is_started() -> bool:
         os.environ.setdefault("MASTER_ADDR", _first_host(os.environ["SLURM_STEP_NODELIST"]))
         # jobs that share a node must not share a port, and one that is requeued may find its old one busy
         os.environ.setdefault("MASTER_PORT", str(15_000 + int(os.environ["SLURM_JOB_ID"]) % 20_000))
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def _first_host(nodes: str) -> str:

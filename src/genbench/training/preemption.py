@@ -21,7 +21,8 @@ from genbench.training.replicas import reaching_others
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""What clusters send before they take a node away; all but SIGTERM, which also cancels, ask for another turn."""
+"""What clusters send before they take a node away, the weakest first: all but SIGTERM, which also cancels, ask for
+another turn."""
 
 
 class Stopped(SystemExit):
@@ -40,7 +41,7 @@ class Preemption(pl.Callback):
 
     def __init__(self, checkpoint: ResumeCheckpoint) -> None:
         self.checkpoint = checkpoint
-        self._received = 0
+        self._received = 0  # the strongest signal so far, by its place among SIGNALS from 1
         self._before: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -49,7 +50,7 @@ class Preemption(pl.Callback):
             self._before = {each: signal.signal(each, self._note) for each in SIGNALS}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._received = max(self._received, number if number != signal.SIGTERM else 1)
+        self._received = max(self._received, SIGNALS.index(signal.Signals(number)) + 1)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -59,18 +60,16 @@ class Preemption(pl.Callback):
         if not received:
             return
         self.checkpoint.save(trainer, module)
-        number = signal.SIGTERM if received == 1 else received
+        found = SIGNALS[received - 1]
         if trainer.is_global_zero:
-            log.warning(
-                "%s: saved at %d images; the same command goes on", signal.Signals(number).name, module.images_seen
-            )
-            if received > 1:
+            log.warning("%s: saved at %d images; the same command goes on", found.name, module.images_seen)
+            if found != signal.SIGTERM:
                 requeue()
         if trainer.world_size > 1:
             # SLURM may end a job of which one process is gone
             with reaching_others():
                 dist.barrier()
-        raise Stopped(128 + number)
+        raise Stopped(128 + found)
 
     def _agreed(self, devices: int) -> int:
         """The strongest of what any device has received: a signal may reach one a step later than another."""

@@ -14,6 +14,7 @@ def run(config: DictConfig) -> None:
     """Trains one model, or resumes it, and says where it is; on several devices by a process for each."""
     plain = resolve(config)
     processes = launch.devices(plain)
+    launch.join_srun()
     if not launch.is_started() and processes > 1 and plain["trainer"].get("num_nodes", 1) == 1:
         launch.start(processes, ["train", *sys.argv[1:]])
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import NamedTuple
 
 import torch
@@ -52,5 +53,5 @@ class TextEncoder(ABC):
             self._warned = True
             log.warning(
                 "captions are cut to the %d tokens that this text encoder takes; the first such has %d: %r",
-                *(self.length, tokens, caption),
+                *(self.length, tokens, shorten(caption, 80)),
             )
