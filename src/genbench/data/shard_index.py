@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genbench.core import DataError
 from genbench.core.files import write_atomically
 from genbench.data.dataset import Split
@@ -66,10 +68,11 @@ class Index:
 
     @property
     def sha256(self) -> str:
-        """Of all that the index says but where the images came from: the identity of every stored byte."""
+        """Of every shard's bytes and of which images they are: the identity of all that is stored."""
         digest = hashlib.sha256(json.dumps([_VERSION, self.classes]).encode())
         for shard in self.shards:
-            digest.update(_line(shard))
+            digest.update(f"{shard.split} {shard.sha256}".encode())
+            digest.update(np.array([shard.row, shard.offset]).tobytes())
         return digest.hexdigest()
 
 

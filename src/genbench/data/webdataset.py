@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -94,31 +95,31 @@ class ShardTable(ReadTable):
         self.files, self.decoder, self.levels = files, decoder, levels
         self.shuffle_shards, self.identity = shuffle_shards, identity
         self.shards = [(shard.name, shard.sha256) for shard in shards]
-        kept = [sorted({*range(shard.images)} - {*without.get(shard.name, ())}) for shard in shards]
-        members = sorted((shard.row[k], s, k) for s, shard in enumerate(shards) for k in kept[s])
-        if not members:
+        kept = [np.delete(np.arange(shard.images), without.get(shard.name, [])) for shard in shards]
+        if not sum(map(len, kept)):
             raise DataError(f"{files.root} has no images for one of its splits: restore its shards")
 
-        def column(name: str) -> list[Any]:
-            return [getattr(shards[s], name)[k] for _, s, k in members]
+        def column(name: str) -> Any:
+            return np.concatenate([np.array(getattr(s, name), np.int64)[k] for s, k in zip(shards, kept, strict=True)])
 
-        first = shards[members[0][1]]
-        self._shard = torch.tensor([s for _, s, _ in members])
-        self._offset, self._size, self._crc32 = (torch.tensor(column(name)) for name in ("offset", "size", "crc32"))
-        self._file = column("file")
-        self._label = None if first.label is None else torch.tensor(column("label"))
-        self._caption = None if first.caption is None else column("caption")
-        self.reference, self.shape = self.place(0), self._pixels(0).shape
+        def texts(name: str) -> list[str]:
+            every = [getattr(s, name)[i] for s, k in zip(shards, kept, strict=True) for i in k.tolist()]
+            return [every[i] for i in order.tolist()]
+
+        order = column("row").argsort(kind="stable")
+        first = next(shard for shard in shards if shard.images)
+        self._shard = torch.from_numpy(np.repeat(np.arange(len(shards)), [len(k) for k in kept])[order])
+        self._bytes = np.stack([column(name)[order] for name in ("offset", "size", "crc32")], axis=1)
+        self._file = texts("file")
+        self._label = None if first.label is None else torch.from_numpy(column("label")[order])
+        self._caption = None if first.caption is None else texts("caption")
+        self.reference = self._place(0)
+        self.shape = self._pixels(0, self.reference).shape
         if model is not None:
             self.reference, self.shape = model.reference, model.shape
 
     def __len__(self) -> int:
         return len(self._file)
-
-    def place(self, row: int) -> str:
-        """What errors call an image."""
-        name, _ = self.shards[int(self._shard[row])]
-        return f"{self.files.root}/{name}: {self._file[row]}"
 
     def shuffled(self, generator: torch.Generator) -> Tensor:
         """Shards in a random order, `shuffle_shards` at a time, and the images of these mixed."""
@@ -141,17 +142,23 @@ class ShardTable(ReadTable):
     def fingerprint(self) -> str:
         return hashlib.sha256(json.dumps(self.identity).encode()).hexdigest()
 
+    def _place(self, row: int) -> str:
+        """What errors call an image."""
+        name, _ = self.shards[int(self._shard[row])]
+        return f"{self.files.root}/{name}: {self._file[row]}"
+
     def _read(self, row: int) -> Tensor:
-        pixels = self._pixels(row)
-        check_alike(pixels, self.place(row), self.shape, self.reference, self.levels)
+        place = self._place(row)
+        pixels = self._pixels(row, place)
+        check_alike(pixels, place, self.shape, self.reference, self.levels)
         return pixels
 
-    def _pixels(self, row: int) -> Tensor:
-        name, sha256 = self.shards[int(self._shard[row])]
-        content = self.files.read(name, sha256, int(self._offset[row]), int(self._size[row]))
-        if zlib.crc32(content) != int(self._crc32[row]):
+    def _pixels(self, row: int, place: str) -> Tensor:
+        offset, size, crc32 = self._bytes[row].tolist()
+        content = self.files.read(*self.shards[int(self._shard[row])], offset, size)
+        if zlib.crc32(content) != crc32:
             raise DataError(
-                f"{self.place(row)} is damaged (its bytes are not those that were indexed): restore the shard, or "
-                "leave out what cannot be read with data.on_error=skip"
+                f"{place} is damaged (its bytes are not those that were indexed): restore the shard, or leave out what "
+                "cannot be read with data.on_error=skip"
             )
-        return self.decoder.decoded(content, self.place(row))
+        return self.decoder.decoded(content, place)
