@@ -18,6 +18,7 @@ from genbench.app.validate import LATER, Section
 from genbench.conditioning.text.base import TextEncoder
 from genbench.core import FirstStage, GenerativeModel
 from genbench.data.dataset import ImageDataset
+from genbench.data.shards import OnError
 from genbench.diffusion.couplings import Coupling
 from genbench.diffusion.likelihoods import DiffusionLikelihood
 from genbench.diffusion.objectives import Objective
@@ -226,6 +227,29 @@ class ReferenceExportConfig(Section):
     device: str
 
 
+@dataclass
+class DataPackConfig(Section):
+    """`genbench data pack`."""
+
+    source: str
+    out: str
+    shard_images: Count
+    shard_mb: Count
+    caption_column: str
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    on_error: OnError
+
+
+@dataclass
+class DataIndexConfig(Section):
+    """`genbench data index`."""
+
+    root: str
+    train: str
+    test: str
+    on_error: OnError
+
+
 SCHEMAS: dict[str, type[Section]] = {
     "train": TrainConfig,
     "sample": SampleConfig,
@@ -237,4 +261,6 @@ SCHEMAS: dict[str, type[Section]] = {
     "import_diffusers": ImportDiffusersConfig,
     "features_fit": FeaturesFitConfig,
     "reference_export": ReferenceExportConfig,
+    "data_pack": DataPackConfig,
+    "data_index": DataIndexConfig,
 }

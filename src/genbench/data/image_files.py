@@ -7,8 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ Resize = Literal["bilinear", "bicubic", "lanczos", "none"]
 Crop = Literal["center", "none"]
 
 _CONVERTIBLE = ("1", "L", "P", "RGB")
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
 def is_image(name: str, suffixes: tuple[str, ...]) -> bool:
@@ -48,11 +49,17 @@ def read_image(path: Path, prepare: Callable[[Image.Image], Image.Image]) -> Ten
     Raises:
         DataError: naming the file, if it cannot be decoded.
     """
+    return decode(path, str(path), prepare)
+
+
+def decode(file: Path | BinaryIO, place: str, prepare: Callable[[Image.Image], Image.Image]) -> Tensor:
+    """The same of a file that may be open already; `place` is what errors call it."""
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             pixels = np.array(prepare(image))
-    except _UNREADABLE as error:
-        raise DataError(f"{path} cannot be read as an image ({error}); mend it or take it out") from error
+    except UNREADABLE as error:
+        said = str(error).replace(repr(file), "it")  # Pillow names open files by their address
+        raise DataError(f"{place} cannot be read as an image ({said}); mend it or take it out") from error
     return torch.from_numpy(pixels).reshape(*pixels.shape[:2], -1).permute(2, 0, 1).contiguous()
 
 
@@ -104,6 +111,14 @@ class FittingDecoder(Decoder):
         pixels = np.array(self._prepared(image, place))
         return torch.from_numpy(pixels).reshape(*pixels.shape[:2], -1).permute(2, 0, 1).contiguous()
 
+    def decoded(self, content: bytes, place: str) -> Tensor:
+        """The bytes of a file, uint8 [channels, height, width]; `place` is what errors call it.
+
+        Raises:
+            DataError: as for a file.
+        """
+        return decode(BytesIO(content), place, lambda image: self._prepared(image, place))
+
     def _prepared(self, image: Image.Image, path: Path | str) -> Image.Image:
         return self._resized(self._cropped(self._converted(image, path), path))
 
@@ -140,6 +155,22 @@ class FittingDecoder(Decoder):
         if self.resize == "none" or self.size is None:
             return image
         return image.resize((self.size, self.size), Image.Resampling[self.resize.upper()])
+
+
+def check_alike(pixels: Tensor, place: str, shape: torch.Size, reference: str, levels: int) -> None:
+    """Refuses an image of another shape than the one at `reference`, or with other grey levels.
+
+    Raises:
+        DataError: naming `place`.
+    """
+    if pixels.shape != shape:
+        (_, height, width), (_, expected_height, expected_width) = pixels.shape, shape
+        raise DataError(
+            f"{place} is {height}x{width} but {reference} is {expected_height}x{expected_width}; "
+            f"bring them to one size with data.size=32 data.resize=bicubic"
+        )
+    if levels < 256:
+        check_levels(place, pixels, levels)
 
 
 class StreamedTable(ReadTable):
@@ -182,12 +213,5 @@ class StreamedTable(ReadTable):
     def _read(self, row: int) -> Tensor:
         path = self.root / self.files[row]
         pixels = self.decoder(path)
-        if pixels.shape != self.shape:
-            (_, height, width), (_, expected_height, expected_width) = pixels.shape, self.shape
-            raise DataError(
-                f"{path} is {height}x{width} but {self.reference} is {expected_height}x{expected_width}; "
-                f"bring them to one size with data.size=32 data.resize=bicubic"
-            )
-        if self.levels < 256:
-            check_levels(str(path), pixels, self.levels)
+        check_alike(pixels, str(path), self.shape, str(self.reference), self.levels)
         return pixels

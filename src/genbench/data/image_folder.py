@@ -14,7 +14,7 @@ from genbench.data.images import ImageTable
 from genbench.data.metadata import METADATA, read_captions
 from genbench.data.split import in_test
 
-_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,14 @@ def list_images(folder: Path, caption_column: str = "text") -> Listing:
             that do not fit the images.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; give one that holds images, such as data.root=FOLDER")
+        raise DataError(
+            f"{folder} is not a folder; give one that holds images, such as data.root=FOLDER (source=FOLDER to pack it)"
+        )
     if (folder / METADATA).is_file():
-        files = find_images(folder, _SUFFIXES)
+        files = find_images(folder, SUFFIXES)
         return Listing(folder, files, [], [], read_captions(folder, files, caption_column))
     entries = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    flat = [name for name in entries if is_image(name, _SUFFIXES) and not (folder / name).is_dir()]
+    flat = [name for name in entries if is_image(name, SUFFIXES) and not (folder / name).is_dir()]
     classes = [name for name in entries if (folder / name).is_dir()]
     if flat and classes:
         raise DataError(
@@ -136,10 +138,10 @@ def list_images(folder: Path, caption_column: str = "text") -> Listing:
         )
     if flat:
         return Listing(folder, flat, [], [])
-    below = [find_images(folder / each, _SUFFIXES) for each in classes]
+    below = [find_images(folder / each, SUFFIXES) for each in classes]
     found = [(f"{classes[label]}/{name}", label) for label, names in enumerate(below) for name in names]
     if not found:
-        raise DataError(f"{folder} has no images; expected files that end in {', '.join(_SUFFIXES)}")
+        raise DataError(f"{folder} has no images; expected files that end in {', '.join(SUFFIXES)}")
     missing = set(range(len(classes))) - {label for _, label in found}
     if missing:
         raise DataError(f"{folder / classes[min(missing)]} has no images; remove this class folder or fill it")

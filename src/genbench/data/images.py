@@ -64,6 +64,13 @@ class ImageTable(ABC):
     def fingerprint(self) -> str:
         """SHA-256, in hex, of what the split holds; each table says of which bytes."""
 
+    def shuffled(self, generator: torch.Generator) -> Tensor:
+        """Every index once, int64 [len(self)], in the order of one epoch; `generator` alone decides it.
+
+        A table that is slow to read anywhere may keep images together that lie together.
+        """
+        return torch.randperm(len(self), generator=generator)
+
 
 class ResidentTable(ImageTable):
     """Images in memory, on the CPU or a device; its fingerprint covers pixels, labels and captions."""

@@ -41,8 +41,9 @@ class TrainLoader:
 
     def __iter__(self) -> Iterator[Images]:
         order = BatchOrder(
-            len(self.table), self.seed, self.batch_size, self.seen(), self.images, self.rank, self.world_size
-        )
+            len(self.table), self.seed, self.batch_size, self.seen(), self.images, self.rank, self.world_size,
+            self.table.shuffled,
+        )  # fmt: skip
         return map(self.table.take, order) if self.workers == 0 else self._stream(order)
 
     def _stream(self, order: BatchOrder) -> Iterator[Images]:

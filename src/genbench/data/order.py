@@ -1,12 +1,15 @@
 """Which images make which batch: a pure function of the seed and of how many images have been seen."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from genbench.core import ConfigError, DataError
 from genbench.core.noise import image_seed
+
+Shuffle = Callable[[torch.Generator], Tensor]
+"""An order int64 [n] of all n images, drawn from the generator."""
 
 
 class BatchOrder:
@@ -15,7 +18,7 @@ class BatchOrder:
     Epoch e of n images is a permutation drawn from (seed, e), and position p holds its entry p % n of epoch
     p // n; so any `start` continues the same sequence and a resumed run needs no state. `batch_size` counts
     the images of all ranks; each rank gets its contiguous, equal share of every batch. The last batch is
-    what remains before `stop`.
+    what remains before `stop`. `shuffle` draws the permutations; without it all are equally likely.
 
     Raises:
         DataError: n is 0.
@@ -23,8 +26,9 @@ class BatchOrder:
     """
 
     def __init__(
-        self, n: int, seed: int, batch_size: int, start: int, stop: int, rank: int = 0, world_size: int = 1
-    ) -> None:
+        self, n: int, seed: int, batch_size: int, start: int, stop: int, rank: int = 0, world_size: int = 1,
+        shuffle: Shuffle | None = None,
+    ) -> None:  # fmt: skip
         if n < 1:
             raise DataError("the training split has no images; expected at least 1")
         if batch_size % world_size or (stop - start) % world_size:
@@ -34,7 +38,7 @@ class BatchOrder:
             )
         self.n, self.seed, self.batch_size = n, seed, batch_size
         self.start, self.stop = start, stop
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.shuffle = rank, world_size, shuffle
 
     def __len__(self) -> int:
         return max(0, -(-(self.stop - self.start) // self.batch_size))
@@ -57,4 +61,4 @@ class BatchOrder:
     def permutation(self, epoch: int) -> Tensor:
         """The order of all n images in one epoch."""
         generator = torch.Generator().manual_seed(image_seed(self.seed, epoch))
-        return torch.randperm(self.n, generator=generator)
+        return torch.randperm(self.n, generator=generator) if self.shuffle is None else self.shuffle(generator)

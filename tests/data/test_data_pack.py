@@ -1,0 +1,230 @@
+"""Packing into shards: the same bytes each time, resumed, verified, and never over something else."""
+
+import io
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from packed import SMALL, fill, packed
+
+from genbench.core import ConfigError, DataError
+from genbench.data import pack as packing
+from genbench.data.image_folder import ImageFolder
+from genbench.data.pack import pack
+from genbench.data.shard_index import INDEX, read_index
+from genbench.data.shards import index_shards
+
+library = pytest.importorskip("webdataset")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_library_reads_what_was_packed(tmp_path: Path) -> None:
+    source, out = packed(tmp_path)
+    index = read_index((out / INDEX).read_bytes(), "index")
+    urls = [str(out / shard.name) for shard in index.of("train")]
+    samples = list(library.WebDataset(urls, shardshuffle=False, empty_check=False).decode("pil"))
+    names = [name for shard in index.of("train") for name in shard.file]
+    classes = sorted(path.name for path in source.iterdir())
+    assert [classes[sample["cls"]] for sample in samples] == [name.split("/")[0] for name in names]
+    raw = library.WebDataset(urls, shardshuffle=False, empty_check=False)
+    assert all((source / name).read_bytes() in sample.values() for name, sample in zip(names, raw, strict=True))
+    for shard in index.shards:
+        assert (out / shard.name).stat().st_size == shard.nbytes
+        assert shard.images <= 10
+        # dealt out: no shard is of one class, though the files come class by class
+        assert shard.images < 10 or len({name.split("/")[0] for name in shard.file}) > 1
+
+
+def test_a_shard_ends_before_its_size_is_exceeded(tmp_path: Path) -> None:
+    source = fill(tmp_path / "source", 20)
+    with (source / "cat" / "00.part.png").open("ab") as file:
+        file.write(bytes(900_000))  # what follows an image in its file is no part of it
+    with (source / "dog" / "00.part.png").open("ab") as file:
+        file.write(bytes(900_000))
+    index, _ = pack(source, tmp_path / "out", replace(SMALL, shard_images=1000, shard_mb=1))
+    assert all(sum(shard.size) < 1_000_000 for shard in index.shards)
+    assert len(index.shards) == 3
+
+
+def test_repeated_it_changes_nothing_and_mends_what_is_damaged(tmp_path: Path) -> None:
+    source, out = packed(tmp_path)
+    before = contents(out)
+    times = {path.name: path.stat().st_mtime_ns for path in out.glob("*.tar")}
+    assert pack(source, out, SMALL)[1] == 0
+    assert {path.name: path.stat().st_mtime_ns for path in out.glob("*.tar")} == times
+    (out / "train-000001.tar").unlink()
+    flipped = bytearray(before["train-000002.tar"])
+    flipped[3000] ^= 1
+    (out / "train-000002.tar").write_bytes(flipped)
+    assert pack(source, out, SMALL)[1] == 2
+    assert contents(out) == before
+
+
+def test_interrupted_it_goes_on_and_ends_as_if_it_never_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, whole = packed(tmp_path)
+    written = []
+
+    def cut(path: Path, *arguments: object, write=packing._write) -> object:
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        return write(path, *arguments)
+
+    out = tmp_path / "cut"
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "_write", cut)
+        with pytest.raises(KeyboardInterrupt):
+            pack(source, out, SMALL)
+    assert not (out / INDEX).exists()
+    with pytest.raises(ConfigError, match=r"unfinished packing of source=.* shard_images=10 .*: choose another out"):
+        pack(source, out, replace(SMALL, shard_images=20))
+    shards = len(list(whole.glob("*.tar")))
+    assert pack(source, out, SMALL)[1] == shards - 3
+    assert contents(out) == contents(whole)
+
+
+def test_mended_files_cost_their_own_shard_alone(tmp_path: Path) -> None:
+    source = fill(tmp_path / "source")
+    bad = source / "dog" / "07.part.jpg"
+    good = bad.read_bytes()
+    bad.write_bytes(good[:100])
+    with pytest.raises(DataError, match=r"dog/07\.part\.jpg cannot be read as an image \(.*on_error=skip"):
+        pack(source, tmp_path / "out", SMALL)
+    done = len(list((tmp_path / "out").glob("*.tar")))
+    bad.write_bytes(good)
+    index, written = pack(source, tmp_path / "out", SMALL)
+    assert 0 < done == len(index.shards) - written
+
+
+def test_unreadable_files_are_left_out_and_named(tmp_path: Path) -> None:
+    source = fill(tmp_path / "source")
+    (source / "dog" / "07.part.jpg").write_bytes(b"nothing")
+    skipping = replace(SMALL, on_error="skip")
+    index, _ = pack(source, tmp_path / "out", skipping)
+    assert index.left_out == [str(source / "dog" / "07.part.jpg")]
+    assert sum(shard.images for shard in index.shards) == 149
+    assert pack(source, tmp_path / "out", skipping)[1] == 0
+
+
+def test_nothing_else_is_written_over(tmp_path: Path) -> None:
+    source, out = packed(tmp_path)
+    before = contents(out)
+    with pytest.raises(ConfigError, match="shards of other images, or cut differently: choose another out"):
+        pack(source, out, replace(SMALL, shard_images=20))
+    os.utime(source / "cat" / "00.part.png", (0, 0))
+    with pytest.raises(ConfigError, match="shards of other images"):
+        pack(source, out, SMALL)
+    with pytest.raises(ConfigError, match="holds something else"):
+        pack(source, fill(tmp_path / "full", 1), SMALL)
+    with pytest.raises(ConfigError, match="lies in"):
+        pack(source, source / "shards", SMALL)
+    assert contents(out) == before
+
+
+def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
+    source, out = fill(tmp_path / "source"), tmp_path / "out"
+    (out / ".unfinished").mkdir(parents=True)
+    (out / ".unfinished" / "what").write_text(
+        f"source={source} shard_images=10 shard_mb=100 caption_column=text test_fraction=0.1 on_error=stop"
+    )
+    with FileLock(out / ".unfinished" / "lock"), pytest.raises(ConfigError, match="another process is packing into"):
+        pack(source, out, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda content: content[:-300], "its checksum differs"),
+        (lambda content: content.replace(b'"label": [', b'"label": [1'), "its checksum differs"),
+        (lambda content: b"", "JSONDecodeError"),
+        (lambda content: b'{"images": 3}\n', "KeyError: 'sha256'"),
+    ],
+)
+def test_a_damaged_index_is_refused(tmp_path: Path, change, told: str) -> None:
+    _, out = packed(tmp_path, 20)
+    content = (out / INDEX).read_bytes()
+    with pytest.raises(DataError, match=rf"some/index.* is no index of shards \({told}|some/index.*{told}"):
+        read_index(change(content), "some/index.jsonl")
+
+
+def test_an_index_names_no_file_elsewhere(tmp_path: Path) -> None:
+    index, _ = pack(fill(tmp_path / "source", 20), tmp_path / "out", SMALL)
+    with pytest.raises(ValueError, match="lies elsewhere"):
+        replace(index.shards[0], name="../../train-000000.tar")
+
+
+def write_shards(folder: Path, source: Path, **extra: bytes) -> None:
+    """What someone else packed, with the library's own writer."""
+    folder.mkdir()
+    files = ImageFolder(str(source))._listings["train"]
+    for split, rows in (("train", range(30)), ("val", range(30, 45))):
+        pattern = str(folder / f"{split}-%04d.tar")
+        with library.ShardWriter(pattern, maxcount=8, encoder=False, verbose=0) as shards:
+            for row in rows:
+                content = (source / files.files[row]).read_bytes()
+                name = f"n{files.label[row]}/{row:04}"
+                shards.write({"__key__": name, "PNG" if row % 2 else "jpg": content, "cls": b"%d" % (row % 4), **extra})
+
+
+def test_shards_of_others_are_indexed(tmp_path: Path) -> None:
+    write_shards(tmp_path / "theirs", fill(tmp_path / "source"), txt=b"a bird", json=b"{}")
+    index = index_shards(tmp_path / "theirs", {"train": "train-*.tar", "test": "val-*.tar"}, "stop")
+    assert index.classes == ["0", "1", "2", "3"]
+    assert [label for shard in index.of("train") for label in shard.label or []] == [row % 4 for row in range(30)]
+    assert [row for shard in index.of("test") for row in shard.row] == list(range(15))
+    assert {caption for shard in index.shards for caption in shard.caption or []} == {"a bird"}
+    with pytest.raises(ConfigError, match=r"is there already.*remove it first"):
+        index_shards(tmp_path / "theirs", {"train": "train-*.tar", "test": "val-*.tar"}, "stop")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "told"),
+    [
+        ({"train": "train-*.tar", "test": "none-*.tar"}, "no test shards none-"),
+        ({"train": "*.tar", "test": "val-*.tar"}, "named for training and for testing"),
+        ({"train": "../*.tar", "test": "val-*.tar"}, "files of the folder itself"),
+    ],
+)
+def test_patterns_that_do_not_fit_are_named(tmp_path: Path, patterns, told: str) -> None:
+    write_shards(tmp_path / "theirs", fill(tmp_path / "source"))
+    with pytest.raises(ConfigError, match=told):
+        index_shards(tmp_path / "theirs", patterns, "stop")
+
+
+def test_what_cannot_be_indexed_is_named(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    write_shards(theirs, fill(tmp_path / "source"))
+    patterns = {"train": "train-*.tar", "test": "val-*.tar"}
+
+    def one(name: str, **sample: bytes) -> None:
+        buffer = io.BytesIO()
+        with library.TarWriter(buffer, encoder=False) as tar:
+            tar.write({"__key__": "x/1", **sample})
+        (theirs / name).write_bytes(buffer.getvalue())
+
+    one("train-9999.tar", png=b"nothing", cls=b"0")
+    with pytest.raises(DataError, match=r"train-9999\.tar: x/1\.png cannot be read as an image \(no image that Pillow"):
+        index_shards(theirs, patterns, "stop")
+    for sample, told in (
+        ({"cls": b"0"}, r"x/1 has 0 images beside cls; expected one"),
+        ({"png": b"", "jpg": b"", "cls": b"0"}, "x/1 has 2 images"),
+        ({"png": b"", "cls": b"cat"}, "is no number"),
+        ({"png": b"", "cls": b"-1"}, "the label -1; expected 0"),
+    ):
+        one("train-9999.tar", **sample)
+        with pytest.raises(DataError, match=told):
+            index_shards(theirs, patterns, "skip")
+    (theirs / "train-9999.tar").write_bytes((theirs / "train-0000.tar").read_bytes()[:2000])
+    with pytest.raises(DataError, match=r"train-9999\.tar cannot be read as an uncompressed tar"):
+        index_shards(theirs, patterns, "skip")
+    one("train-9999.tar", png=b"nothing", cls=b"0")
+    index = index_shards(theirs, patterns, "skip")
+    assert index.left_out == [f"{theirs / 'train-9999.tar'}: x/1.png"]
+    assert json.loads((theirs / INDEX).read_text().splitlines()[1])["left_out"] == index.left_out
+    assert sum(shard.images for shard in index.of("train")) == 30
