@@ -33,10 +33,11 @@ def judge_when_finished(config: DictConfig) -> Callable[[Run], Mapping[str, Any]
         with kept_draws(run) as draws:
             model = load_model(run, weights=judge.protocol.weights).to(device)
             result = judge_run(run, model, dataset, judge, draws)
-        if rank() == 0:
-            show(result)
-            if judged_under(run) != judge.hash:
-                JsonlLogger(run.log).append({"event": JUDGED, "images": run.summary["images"], "protocol": judge.hash})
+        if rank() != 0:
+            return {}
+        show(result)
+        if judged_under(run) != judge.hash:
+            JsonlLogger(run.log).append({"event": JUDGED, "images": run.summary["images"], "protocol": judge.hash})
         return final_numbers(result)
 
     return finished

@@ -87,13 +87,14 @@ def _tell(study: Study, search: Search, summary: Path) -> None:
     from genbench.sweep.study import state_of
 
     states = Counter(map(state_of, study.trials))
-    counted = f"{len(study.trials)} trials ({', '.join(f'{n} {state}' for state, n in states.items())})"
+    counted = ", ".join(f"{n} {state}" for state, n in states.items())
     best = study.best
     if best is None:
-        raise RunError(f"none of {counted} has a score: {summary} says why")
+        raise RunError(f"no trial has a score ({counted}): {summary} says why")
     trial = study.trial(best.number)
     print(
-        f"best of {counted}: trial {trial.number}, {search.objective} {best.value:.5g}, {study.run_dir(trial)}\n"
+        f"best of {len(study.trials)} trials ({counted}): "
+        f"trial {trial.number}, {search.objective} {best.value:.5g}, {study.run_dir(trial)}\n"
         f"  genbench train {shlex.join(search.overrides(trial.values))}\n"
         f"{summary}; genbench report runs={study.folder}"
     )

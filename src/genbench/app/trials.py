@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from genbench.app.build import build
 from genbench.app.judged import judged_under
@@ -19,6 +20,8 @@ from genbench.sweep.trial import TrialReport
 
 if TYPE_CHECKING:
     from genbench.sweep.study import Study
+
+log = logging.getLogger(__name__)
 
 
 def job(study: Study, trial: Trial) -> list[str]:
@@ -52,13 +55,18 @@ def outcome(folder: Path, objective: str) -> Outcome | None:
     """What a trial's run folder says became of it, once no process is training in it; None if it is not judged."""
     if not (folder / "manifest.json").is_file():
         return None
-    # of a sweep that was killed a job may still be at work
-    with FileLock(folder / ".lock"):
-        run = Run.open(folder)
-        protocol = judged_under(run) if run.finished else None
-        if protocol is None:
-            return None
-        value = read_result(run.result_path(protocol)).get(objective)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("a job of a sweep that was killed still trains in %s: waiting for it", folder)
+        lock.acquire()
+    lock.release()
+    run = Run.open(folder)
+    protocol = judged_under(run) if run.finished else None
+    if protocol is None:
+        return None
+    value = read_result(run.result_path(protocol)).get(objective)
     if value is None or not math.isfinite(value):
         return Outcome("failed", reason=f"its {objective} is {value}")
     return Outcome("complete", float(value))
