@@ -49,13 +49,15 @@ def test_the_genbench_commands_run_in_the_order_they_are_written(tmp_path: Path)
     ran = [shlex.split(line)[1:] for line in commands(ROOT / "README.md") if line.startswith("genbench ")]
     assert {arguments[0] for arguments in ran} == {
         *("train", "sample", "evaluate", "benchmark", "report", "list", "features", "reference", "export", "import"),
-        "play",
+        *("play", "sweep"),
     }
     for arguments in ran:
         if arguments[0] == "play":
             serves(arguments, tmp_path)
             continue
         small = [] if "--help" in arguments else SMALL.get(arguments[0], [])
+        if "hydra/sweeper=optuna" in arguments:
+            small = [*small, "protocol=quick", "hydra.sweeper.n_trials=2"]
         if not any(argument.startswith("sampler=") for argument in arguments):
             small = [override for override in small if not override.startswith("sampler.")]
         done = genbench([*arguments, *small], tmp_path)

@@ -29,6 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from genbench.core import RunError
+from genbench.core.differences import differences
 from genbench.core.files import write_atomically, write_json
 
 Weights = Literal["ema", "raw"] | float
@@ -37,7 +38,7 @@ afterwards of this relative length."""
 
 # what may differ between two trainings that end in the same weights
 NOT_IDENTITY = (
-    *("name", "run_dir", "logger", "group", "tags", "protocol", "metric", "features", "likelihood"),
+    *("name", "run_dir", "logger", "group", "tags", "protocol", "metric", "features", "likelihood", "judge", "trial"),
     "start_sha256",  # stands for `start`
 )
 NOT_IDENTITY_OF_TRAINING = ("workers", "log_every", "checkpoint_every", "preview_every", "ema_snapshot_every")
@@ -182,7 +183,7 @@ class Run:
         """
         there = OmegaConf.to_container(self.config, resolve=True)
         assert isinstance(there, dict)
-        differing = list(_differences(identity({str(k): v for k, v in there.items()}), identity(config)))
+        differing = list(differences(identity({str(k): v for k, v in there.items()}), identity(config)))
         if differing:
             raise RunError(
                 f"{self.path} holds another experiment; it differs in {'; '.join(differing[:5])}"
@@ -251,12 +252,3 @@ class Run:
 def suffix(variation: str | None) -> str:
     """What tells the files of another way to draw from those of the run's own."""
     return "" if variation is None else f".{variation}"
-
-
-def _differences(a: Any, b: Any, path: str = "") -> Any:
-    """Lines `key: a -> b` for every leaf that differs."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        for key in sorted({*a, *b}, key=str):
-            yield from _differences(a.get(key), b.get(key), f"{path}.{key}" if path else str(key))
-    elif a != b:
-        yield f"{path}: {a} there, {b} here"

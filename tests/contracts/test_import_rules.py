@@ -22,10 +22,11 @@ ALLOWED: dict[str, set[str]] = {
     "run": {"core"},
     "evaluation": {"core", "features", "metrics"},
     "benchmark": {"core", "features", "metrics", "evaluation"},
+    "sweep": {"core"},
     "cluster": {"core", "app"},  # a job is a command line
     "app": {
         *("core", "networks", "conditioning", "diffusion", "shapes", "data", "features", "metrics", "families"),
-        *("training", "run", "evaluation", "benchmark"),
+        *("training", "run", "evaluation", "benchmark", "sweep"),
     },
     "__main__": {"app"},
     "__init__": set(),

@@ -50,6 +50,17 @@ def test_a_metric_says_whether_it_needs_the_splits(name: str) -> None:
     assert not metric.needs_images
 
 
+def test_a_metric_says_which_scores_it_gives() -> None:
+    found = evidence(normal(70, 4, 0), normal(90, 4, 1))
+    named = {getattr(metrics, name) for name in metrics.__all__}
+    for kind in {x for x in named if isinstance(x, type) and issubclass(x, Metric)} - {Metric}:
+        # without captions, labels and pictures most have no scores, but say which; only their weights are not at hand
+        metric = OVER_FEATURES["kid"] if kind is metrics.KernelDistance else kind.__new__(kind)
+        vars(metric).setdefault("neighbours", 3)
+        vars(metric).setdefault("splits", 1)
+        assert tuple(metric(found)) == kind.keys
+
+
 def test_features_that_are_not_finite_are_refused_by_name() -> None:
     for bad in (float("nan"), float("inf")):
         features, logits = normal(9, 3, 0), normal(9, 2, 1)

@@ -12,7 +12,7 @@ from genbench.app.listing import description, run_list, table, unknown
 from genbench.app.paths import conf_dir, user_dir
 
 COMMANDS = (
-    *("train", "sample", "evaluate", "benchmark", "report", "export", "play"),
+    *("train", "sweep", "sample", "evaluate", "benchmark", "report", "export", "play"),
     *("import_diffusers", "features_fit", "reference_export", "data_pack", "data_index"),
 )
 """Each the name of its config, its schema and its module; on the command line an underscore is a space."""

@@ -1,5 +1,8 @@
 """Where models are sampled and judged."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from genbench.core import ConfigError
@@ -20,3 +23,8 @@ def pick_device(name: str) -> torch.device:
         why = str(error).splitlines()[0]
         raise ConfigError(f"device={name} is not to be had here ({why}): use device=auto or device=cpu") from None
     return device
+
+
+def training_device(config: Mapping[str, Any]) -> torch.device:
+    """Where what a training config trains is judged: not on a GPU if it is not to be trained there."""
+    return pick_device("cpu" if config["trainer"]["accelerator"] == "cpu" else "auto")

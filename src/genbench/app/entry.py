@@ -13,7 +13,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from genbench.app.hints import misspelt, refuse_unknown_choices
 from genbench.app.own import with_own
 from genbench.app.paths import conf_dir, user_dir
-from genbench.app.quoting import quoted
+from genbench.app.quoting import gathered, quoted
 
 
 class JobFailedError(CompactHydraException):
@@ -45,6 +45,8 @@ def run(command: str) -> None:
         raise JobFailedError(f"error: {message}")
 
     arguments = quoted(sys.argv[1:])
+    if command == "sweep":
+        arguments = gathered(arguments)
     refuse_unknown_choices(arguments)
     sys.argv = [sys.argv[0], *with_own(command, arguments)]
     try:

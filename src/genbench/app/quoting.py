@@ -1,9 +1,10 @@
-"""Prompts on the command line, where any text is meant as it stands."""
+"""Arguments that Hydra would misread: prompts, where any text is meant as it stands, and what is searched."""
 
 import re
 from collections.abc import Sequence
 
 KEY = "prompt="
+SEARCHED = "sweep.searched"
 
 
 def quoted(arguments: Sequence[str]) -> list[str]:
@@ -20,3 +21,20 @@ def _quote(text: str) -> str:
     # backslashes mean something before a quote or an interpolation only
     escaped = re.sub(r"(\\*)('|\$\{)", lambda found: 2 * found[1] + "\\" + found[2], text)
     return "'" + re.sub(r"(\\+)\Z", lambda found: 2 * found[1], escaped) + "'"
+
+
+def gathered(arguments: Sequence[str]) -> list[str]:
+    """Command-line arguments with those in sweep syntax as a list of one key: Hydra takes them in multirun only."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    parser = OverridesParser.create()
+    searched: list[str] = []
+    others: list[str] = []
+    for argument in arguments:
+        try:
+            swept = "=" in argument[1:] and parser.parse_override(argument).is_sweep_override()
+        except OverrideParseException:  # Hydra will explain it
+            swept = False
+        (searched if swept else others).append(argument)
+    return [*others, f"{SEARCHED}=[{','.join(map(_quote, searched))}]"] if searched else others

@@ -92,7 +92,7 @@ def _check_parts(config: Mapping[str, Any], model: type) -> None:
 def _check_features(config: Mapping[str, Any]) -> None:
     """A classifier of one dataset cannot judge another; larger extractors check when they are built."""
     features, spec = config.get("features"), (config.get("data") or {}).get("spec")
-    judged = "training" not in config or config["training"].get("preview_every") is not None
+    judged = "training" not in config or config["training"].get("preview_every") is not None or config.get("judge")
     if features and spec and judged and built_by(features) is DomainClassifier:
         facts = {key: value for key, value in spec.items() if key != "_target_"}
         DomainClassifier(features.get("name", "digits"), features.get("weights")).check(ImageSpec(**facts))

@@ -31,6 +31,8 @@ from genbench.families.autoregressive import TokenSampler
 from genbench.features import FeatureExtractor
 from genbench.metrics import Metric
 from genbench.networks.backbone import Backbone
+from genbench.sweep.search import Direction
+from genbench.sweep.wandb import Method
 from genbench.training.lr import LRSchedule
 
 Count = Annotated[int, Field(ge=1)]
@@ -63,6 +65,14 @@ class Training(Section):
     ema_snapshot_every: Count | None = None  # as above
     channels_last: bool = False  # as above
     compile: bool = False  # as above
+
+
+@dataclass
+class TrialOf(Section):
+    """The trial that a training is, by the folder of its study."""
+
+    study: str
+    number: Natural
 
 
 @dataclass(kw_only=True)
@@ -104,6 +114,28 @@ class TrainConfig(ModelConfig):
     metric: dict[str, Metric]
     start: str | None = None  # runs of earlier versions have none
     start_sha256: str | None = None  # as above
+    judge: bool = False  # as above
+    trial: TrialOf | None = None  # as above
+
+
+@dataclass
+class SweepFile(Section):
+    """What W&B is told of a sweep beside its trainings."""
+
+    method: Method
+    objective: str
+    direction: Direction | None
+    name: str | None
+    runs: Count | None
+    out: str
+    searched: list[str]
+
+
+@dataclass(kw_only=True)
+class SweepConfig(TrainConfig):
+    """`genbench sweep`."""
+
+    sweep: SweepFile
 
 
 @dataclass
@@ -252,6 +284,7 @@ class DataIndexConfig(Section):
 
 SCHEMAS: dict[str, type[Section]] = {
     "train": TrainConfig,
+    "sweep": SweepConfig,
     "sample": SampleConfig,
     "evaluate": EvaluateConfig,
     "benchmark": BenchmarkConfig,

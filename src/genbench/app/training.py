@@ -26,6 +26,7 @@ from genbench.app.manifest import manifest
 from genbench.app.preview import preview
 from genbench.app.start import settle_start, start_from
 from genbench.app.text_encoder import remember_captions, settle_text_encoder
+from genbench.app.trials import report_of
 from genbench.core import ConfigError, GenerativeModel, RunError, TrainingError
 from genbench.data.dataset import ImageDataset
 from genbench.data.module import ImageDataModule
@@ -35,7 +36,9 @@ from genbench.training.checkpoint import ResumeCheckpoint, newest
 from genbench.training.jsonl import JsonlLogger
 from genbench.training.module import TrainingModule
 from genbench.training.preemption import Preemption, Stopped
+from genbench.training.preview import Preview
 from genbench.training.progress import Progress
+from genbench.training.pruning import Pruning
 from genbench.training.recorder import Recorder
 from genbench.training.selection import Selection
 from genbench.training.snapshots import Snapshots
@@ -74,6 +77,7 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     Raises:
         GenbenchError: a config, data or run folder that cannot be used; nothing finished is touched.
         KeyboardInterrupt: the user stopped it; the run folder can be resumed.
+        Pruned: it is a trial that its study stopped; the same holds.
     """
     dataset, plain = open_experiment(config)
     check_processes(plain)
@@ -142,10 +146,11 @@ def _fit(
     data = ImageDataModule(dataset, budget["batch_size"], budget["images"], config["seed"], settings["workers"])
     recorder = Recorder(settings["log_every"])
     checkpoint = ResumeCheckpoint(run.checkpoint, run.previous, settings["checkpoint_every"], recorder)
-    callbacks: list[pl.Callback] = [recorder, checkpoint, Progress(run.path.name), Preemption(checkpoint)]
     selection = Selection(run.best, settings["select"]) if settings["select"] else None
+    callbacks: list[pl.Callback] = [recorder, checkpoint, Progress(run.path.name), Preemption(checkpoint)]
     if settings["preview_every"] is not None:
-        callbacks.insert(1, preview(run, dataset, config, model, selection))
+        looks = preview(run, dataset, config, model, selection)
+        callbacks[1:1] = [looks, *_pruning(config, looks, checkpoint)]
     if settings["ema_snapshot_every"] is not None:
         callbacks.insert(1, Snapshots(run.averages, settings["ema_snapshot_every"]))
     with _quiet():
@@ -181,6 +186,13 @@ def _fit(
         if rank() == 0:
             weights = selection.weights() if selection and selection.record else module.averaged_state_dict()
             run.finish(weights, module.raw_state_dict(), summary)
+
+
+def _pruning(config: Mapping[str, Any], looks: Preview, checkpoint: ResumeCheckpoint) -> list[pl.Callback]:
+    """What tells a study of the previews, where the training is one of its trials."""
+    if config["trial"] is None:
+        return []
+    return [Pruning(looks, checkpoint, report_of(config["trial"]) if rank() == 0 else None)]
 
 
 def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataModule, run: Run, seed: int) -> None:

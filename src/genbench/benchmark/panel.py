@@ -10,8 +10,14 @@ from genbench.benchmark.memorisation import copying
 from genbench.benchmark.rows import Row, is_real, score
 from genbench.metrics.checker import DETAILS
 
-IN_TABLE = ("fd", "is", "accuracy", "overall", "overall_held_out")
-"""Scores that the main table shows."""
+IN_TABLE: dict[str, Better] = {
+    "fd": "low",
+    "is": "high",
+    "accuracy": "high",
+    "overall": "high",
+    "overall_held_out": "high",
+}
+"""Scores that the main table shows, with their better ends."""
 
 PANEL: dict[str, tuple[str, Better]] = {
     "fd_infinity": ("FD∞", "low"),
@@ -55,6 +61,12 @@ def panel(rows: Sequence[Row], features: str | None) -> list[Column]:
         return []
     names = [Column("family", lambda row: row["family"]), Column("model", partial(_name, rows))]
     return [*names, *(score_column(key, features) for key in keys)]
+
+
+def better_end(key: str) -> Better | None:
+    """The better end of a score; None where it is not known."""
+    known: dict[str, Better] = {"bits_per_dim": "low", **{k: better for k, (_, better) in PANEL.items()}, **IN_TABLE}
+    return known.get(key)
 
 
 def panel_title(key: str, features: str | None) -> str:

@@ -10,6 +10,8 @@ class Accuracy(Metric):
     None for samples without labels, and over extractors that do not know the data's classes.
     """
 
+    keys = ("accuracy",)
+
     def __call__(self, evidence: Evidence) -> Scores:
         samples = evidence.samples
         if samples.label is None or not samples.classifies:

@@ -60,10 +60,11 @@ class Metric(ABC):
     `evidence.samples.image` and those of the splits, `needs_captions` that it reads what samples were asked to show:
     none is made unless a metric asks for it. `fingerprint` is the sha256 of weights of the metric's own, where it has
     any: they count in the protocol's hash. `agreed` are arguments that must equal the protocol's fields of the same
-    names, because its hash speaks for them. `title` is what errors call it.
+    names, because its hash speaks for them. `title` is what errors call it. `keys` are those of its scores.
     """
 
     title: ClassVar[str] = "this metric"
+    keys: ClassVar[tuple[str, ...]] = ()
     needs_splits: ClassVar[bool] = False
     needs_images: ClassVar[bool] = False
     needs_captions: ClassVar[bool] = False

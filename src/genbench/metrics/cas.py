@@ -23,6 +23,7 @@ class ClassificationAccuracyScore(Metric):
         DataError: samples and test images of different shapes.
     """
 
+    keys = ("cas",)
     needs_splits = True
     needs_images = True
 

@@ -14,6 +14,9 @@ from genbench.shapes.combinations import Combination, asked
 PARTS = ("", "_held_out")
 """Prompts all of whose combinations the training captions name, and the others."""
 
+KEYS = tuple(f"{skill}{part}" for skill in ("overall", *SKILLS) for part in PARTS)
+"""All scores of pictures whose captions can be judged."""
+
 
 class Checker(Metric):
     """`overall` and a score per skill: the fraction of samples that show exactly what their caption says, in [0,1].
@@ -28,13 +31,14 @@ class Checker(Metric):
         DataError: pictures that are not square, or not in colour.
     """
 
+    keys = (*KEYS, "cannot_judge")
     needs_images = True
     needs_captions = True
 
     def __call__(self, evidence: Evidence) -> Scores:
         samples = evidence.samples
         if samples.caption is None or samples.image is None:
-            return {key: Score(None) for key in (*KEYS, "cannot_judge")}
+            return {key: Score(None) for key in self.keys}
         _, channels, height, width = samples.image.shape
         if channels != 3 or height != width:
             raise DataError(
@@ -46,9 +50,6 @@ class Checker(Metric):
         verdicts = [reader(image, text) for image, text in zip(samples.image, samples.caption, strict=True)]
         return _scores(verdicts, _combinations(taught))
 
-
-KEYS = tuple(f"{skill}{part}" for skill in ("overall", *SKILLS) for part in PARTS)
-"""All scores of pictures whose captions can be judged."""
 
 DETAILS = frozenset(f"{skill}{part}" for skill in SKILLS for part in PARTS[1:])
 """Scores that are kept with a result, but are too many for a table."""

@@ -35,6 +35,7 @@ class ClipScore(Metric):
         ConfigError: transformers or weights that are absent, or weights of another sum or network.
     """
 
+    keys = ("clip_score",)
     title = "CLIPScore"
     needs_images = True
     needs_captions = True

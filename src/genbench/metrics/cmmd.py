@@ -22,6 +22,8 @@ class Cmmd(Metric):
     reference images.
     """
 
+    keys = ("cmmd",)
+
     def __call__(self, evidence: Evidence) -> Scores:
         if evidence.reference is None:
             return {"cmmd": Score(None)}

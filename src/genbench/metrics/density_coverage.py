@@ -22,6 +22,7 @@ class DensityCoverage(Metric):
         DataError: `neighbours` reference images or fewer.
     """
 
+    keys = ("density", "coverage")
     title = "density and coverage"
 
     def __init__(self, neighbours: int = 3) -> None:

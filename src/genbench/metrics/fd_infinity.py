@@ -27,6 +27,7 @@ class FrechetDistanceInfinity(Metric):
         DataError: fewer than 2 D samples: the line does not hold below D.
     """
 
+    keys = ("fd_infinity",)
     title = "the Frechet distance's limit"
 
     def least(self, dims: int) -> Mapping[str, int]:

@@ -31,6 +31,7 @@ class FeatureLikelihood(Metric):
         DataError: fewer than 20 samples or training images.
     """
 
+    keys = ("fld", "fld_gap")
     title = "the feature likelihood"
     needs_splits = True
 

@@ -18,6 +18,8 @@ class FrechetDistance(Metric):
     distance is then far above that of many samples, and its error is that within the dimensions they span.
     """
 
+    keys = ("fd",)
+
     def __call__(self, evidence: Evidence) -> Scores:
         samples, reference = evidence.samples, evidence.moments
         values, vectors = _product(samples.moments, reference)

@@ -26,6 +26,7 @@ class InceptionScore(Metric):
         ConfigError: no splits.
     """
 
+    keys = ("is",)
     title = "the inception score"
 
     def __init__(self, splits: int = 10, shuffle: bool = True) -> None:

@@ -25,6 +25,7 @@ class KernelDistance(Metric):
         DataError: fewer samples or reference images than a subset has.
     """
 
+    keys = ("kid",)
     title = "the kernel distance"
 
     def __init__(self, subsets: int = 100, subset_size: int = 1000) -> None:

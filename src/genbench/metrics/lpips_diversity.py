@@ -33,6 +33,7 @@ class LpipsDiversity(Metric):
         DataError: no class with two samples.
     """
 
+    keys = ("lpips_diversity",)
     title = "the diversity by LPIPS"
     needs_images = True
 

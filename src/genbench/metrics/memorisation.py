@@ -30,6 +30,7 @@ class Memorisation(Metric):
         DataError: too few samples for a cell, or too few training images.
     """
 
+    keys = ("ct", "auth")
     title = "the data-copying test"
     needs_splits = True
 

@@ -23,6 +23,7 @@ class PrecisionRecall(Metric):
         DataError: `neighbours` samples or reference images, or fewer.
     """
 
+    keys = ("precision", "recall")
     title = "precision and recall"
 
     def __init__(self, neighbours: int = 3) -> None:

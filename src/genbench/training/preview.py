@@ -35,12 +35,14 @@ class Preview(pl.Callback):
     """At every multiple of `every` images and at the end, off the clock: a sheet of samples and numbers.
 
     Samples are those of the averaged weights. `look` may not touch the global random stream, so that a run with
-    previews equals one without. `selection`, if any, is offered the averaged weights with every look.
+    previews equals one without. `selection`, if any, is offered the averaged weights with every look. `looked_at` is
+    the image count of the last look, and `numbers` what it measured, in the first process.
     """
 
     def __init__(self, folder: Path, every: int, look: Look, selection: Selection | None = None) -> None:
         self.folder, self.every, self.look = folder, Every(every, "preview_every"), look
         self.selection = selection
+        self.looked_at, self.numbers = 0, dict[str, float]()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
@@ -52,9 +54,10 @@ class Preview(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(module, TrainingModule)
-        due = self.every.due(module.images_seen) or module.images_seen >= module.images
-        if due and trainer.is_global_zero:
-            self.show(trainer, module)
+        if self.every.due(module.images_seen) or module.images_seen >= module.images:
+            self.looked_at = module.images_seen
+            if trainer.is_global_zero:
+                self.show(trainer, module)
 
     def show(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """Draws, measures and logs."""
@@ -65,6 +68,7 @@ class Preview(pl.Callback):
                     images, numbers, captions = self.look()
                 finally:
                     module.model.train()
+            self.numbers = dict(numbers)
             record = {**numbers, "seconds": module.seconds}
             sheet = image_grid(images)
             self._save(sheet, module.images_seen)

@@ -18,7 +18,8 @@ from omegaconf import DictConfig
 from genbench.app.build import build, load_model, open_data, resolve
 from genbench.app.collect import CONTROLS, FAILURE, REAL, choose_real
 from genbench.app.compose import compose
-from genbench.app.device import pick_device
+from genbench.app.device import training_device
+from genbench.app.judged import final_numbers
 from genbench.app.judging import Variation, judge_run, kept_draws, make_judge, read_result
 from genbench.app.reporting import report
 from genbench.app.sampling import draw, save, write_sheet
@@ -66,7 +67,7 @@ def run(config: DictConfig) -> None:
     ways = benchmark.get("samplers") or {}
     _check(todo, configs, ways)
     dataset, first = open_data(configs[0])
-    device = pick_device("cpu" if first["trainer"]["accelerator"] == "cpu" else "auto")
+    device = training_device(first)
     judge = make_judge(dataset, first, device=device)
     if only is not None:
         if not _done(*jobs[0], dataset, judge, device, ways):
@@ -172,9 +173,7 @@ def _done(
             for variation in _variations(resolve(run.config), ways):
                 judge_drawn(run, draws, variation)
             result = judge_drawn(run, draws, None)
-        scores = ("bits_per_dim", *result["repeats"][0])
-        numbers = {f"final/{key}": result[key] for key in scores if key != "seed"}
-        return numbers | {"final/protocol": judge.hash}
+        return final_numbers(result)
 
     def judge_drawn(run: Run, draws: Path, variation: Variation | None) -> dict[str, Any]:
         model = load_model(run, variation and dict(variation.sampler), judge.protocol.weights).to(device)

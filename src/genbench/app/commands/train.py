@@ -6,8 +6,10 @@ from omegaconf import DictConfig
 
 from genbench.app import launch
 from genbench.app.build import resolve
+from genbench.app.judged import judge_when_finished
 from genbench.app.training import train
 from genbench.evaluation.ranks import distributed, rank
+from genbench.training.pruning import Pruned
 
 
 def run(config: DictConfig) -> None:
@@ -19,7 +21,13 @@ def run(config: DictConfig) -> None:
         launch.start(processes, ["train", *sys.argv[1:]])
         return
     with distributed():
-        finished = train(config)
+        judge = judge_when_finished(config) if plain["judge"] is True else None
+        try:
+            finished = train(config, judge)
+        except Pruned as stop:
+            if rank() == 0:
+                print(f"pruned at {stop.images} images: without trial= the same command goes on")
+            return
         if rank() != 0:
             return
         summary = finished.summary

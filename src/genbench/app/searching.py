@@ -1,0 +1,76 @@
+"""What is checked of a search before anything trains, for Optuna's studies and W&B's sweeps alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
+
+from genbench.app.build import build
+from genbench.app.compose import compose
+from genbench.app.rules import built_by
+from genbench.app.training import open_experiment
+from genbench.benchmark.panel import better_end
+from genbench.core import ConfigError
+from genbench.metrics import Metric
+from genbench.sweep.search import Direction, Search
+from genbench.sweep.space import Choice, Space, first
+
+OWN = ("run_dir", "trial", "judge")
+"""What every trial is given by its study."""
+
+DIRECTIONS: Mapping[str | None, Direction] = {"low": "minimize", "high": "maximize"}
+
+
+def make_search(
+    fixed: Sequence[str], space: Space, objective: str, direction: Direction | None, seed: int = 0, startup: int = 10
+) -> Search:
+    """A search whose first training could begin.
+
+    Raises:
+        GenbenchError: a key or choice that there is not, values that do not go together, or an objective that the
+            protocol does not measure.
+    """
+    for override in (*fixed, *space):
+        key = override.lstrip("+~").partition("=")[0]
+        if key in OWN:
+            raise ConfigError(f"{key} is each trial's own: leave it out")
+    begun = {key: first(parameter) for key, parameter in space.items()}
+    search = Search(tuple(fixed), space, objective, "minimize", seed, startup)
+    for key, parameter in space.items():
+        for value in parameter.values[1:] if isinstance(parameter, Choice) else ():
+            compose("train", search.overrides(begun | {key: value}))
+    try:
+        _, plain = open_experiment(compose("train", search.overrides(begun)))
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key} has no value: give {error.full_key}=...") from error
+    except InterpolationResolutionError as error:
+        raise ConfigError(f"{error.full_key}: {error.msg}") from error
+    build(plain["model"])
+    _check_measured(objective, plain)
+    return Search(tuple(fixed), space, objective, direction or _direction(objective), seed, startup)
+
+
+def _check_measured(objective: str, config: Mapping[str, Any]) -> None:
+    measured = ["bits_per_dim"]
+    for node in (config.get("metric") or {}).values():
+        metric = built_by(node)
+        assert metric is not None
+        assert issubclass(metric, Metric)
+        if not metric.keys:
+            return  # it says only when it is called what it measures
+        measured += metric.keys
+    if objective not in measured:
+        name = config["protocol"]["name"]
+        raise ConfigError(
+            f"objective={objective} is not measured by protocol {name}: choose one of {', '.join(measured)}, or add "
+            "its metric, such as +metric=[cas]"
+        )
+
+
+def _direction(objective: str) -> Direction:
+    end = better_end(objective)
+    if end not in DIRECTIONS:
+        raise ConfigError(f"objective={objective} has no better end that is known: give direction=minimize or maximize")
+    return DIRECTIONS[end]

@@ -1,0 +1,127 @@
+"""A study: every trial is on disk from the moment it is asked for until it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.trial import FrozenTrial, TrialState
+
+from genbench.core import RunError
+from genbench.core.differences import differences
+from genbench.sweep.search import Outcome, Search, Trial
+from genbench.sweep.storage import open_storage
+from genbench.sweep.suggesting import distribution, sampler, suggest
+from genbench.sweep.trial import PRUNED
+
+SEARCH, PRUNER, REASON = "search", "pruner", "reason"
+STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+def state_of(trial: FrozenTrial) -> str:
+    """complete, pruned, failed or running."""
+    return next((name for name, state in STATES.items() if state == trial.state), "running")
+
+
+class Study:
+    """Optuna's study of a search in a folder, made there or gone on with; one process at a time.
+
+    `pruner` is the config of what trials are stopped by, None for nothing.
+
+    Raises:
+        RunError: the folder holds another search, or another process is at it.
+    """
+
+    def __init__(self, folder: Path, search: Search, pruner: Mapping[str, Any] | None = None) -> None:
+        self.folder, self.search = folder, search
+        self._space = {name: distribution(parameter) for name, parameter in search.space.items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / ".lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(f"another process is running the study {folder}: wait for it, or name another") from None
+        try:
+            self._open(pruner)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self, pruner: Mapping[str, Any] | None) -> None:
+        self._storage, name = open_storage(self.folder), self.folder.name
+        self._study = optuna.create_study(
+            storage=self._storage, study_name=name, direction=self.search.direction, load_if_exists=True
+        )
+        self._id = self._storage.get_study_id_from_name(name)
+        there, here = self._study.user_attrs.get(SEARCH), self.search.identity
+        if there is not None and (found := list(differences(there, here))):
+            raise RunError(
+                f"{self.folder} holds another study; it differs in {'; '.join(found[:5])}"
+                f"{' and more' if len(found) > 5 else ''}: choose another hydra.sweeper.study"
+            )
+        self._study.set_user_attr(SEARCH, here)
+        self._study.set_user_attr(PRUNER, None if pruner is None else dict(pruner))
+        self._study.sampler = sampler(self.search, self.trials)
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._lock.release()
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials, as Optuna has them."""
+        return self._study.get_trials(deepcopy=False)
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The trial of the best score; None while there is none."""
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return self._study.best_trial if complete else None
+
+    def unfinished(self) -> list[Trial]:
+        """The trials that were asked for and never told, with the values they were asked for with."""
+        left = [trial for trial in self.trials if not trial.state.is_finished()]
+        for trial in left:
+            if trial.params.keys() != self._space.keys():
+                # its sweep died between two of its values
+                begun = optuna.Trial(self._study, self._trial_id(trial.number))
+                for name, kind in self._space.items():
+                    suggest(begun, name, kind)
+        return [self.trial(trial.number) for trial in left]
+
+    def ask(self) -> Trial:
+        """The next trial."""
+        return self.trial(self._study.ask(self._space).number)
+
+    def trial(self, number: int) -> Trial:
+        """A trial that has its values."""
+        trials = self.trials  # each look reads the file
+        return self.seen(trials[number], trials)
+
+    def seen(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> Trial:
+        """A trial of Optuna's, one of these, as it is trained."""
+        home = next(other.number for other in trials if other.params == trial.params)
+        return Trial(trial.number, {name: trial.params[name] for name in self._space}, home)
+
+    def run_dir(self, trial: Trial) -> Path:
+        """Where its training lies."""
+        return self.folder / f"trial-{trial.home}"
+
+    def pruned(self, trial: Trial) -> bool:
+        """Whether its training was stopped as hopeless."""
+        return PRUNED in self.trials[trial.home].user_attrs
+
+    def tell(self, trial: Trial, outcome: Outcome) -> None:
+        """Ends a trial."""
+        if outcome.reason is not None:
+            self._storage.set_trial_user_attr(self._trial_id(trial.number), REASON, outcome.reason)
+        self._study.tell(trial.number, outcome.value, state=STATES[outcome.state])
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)

@@ -1,0 +1,143 @@
+"""A study loses no trial and trains none twice, wherever it is interrupted, and suggests what Optuna alone would."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+from objectives import SEARCH, Trainings, run, value
+from optuna.trial import TrialState
+
+from genbench.core import RunError
+from genbench.sweep.running import run_trials
+from genbench.sweep.search import Outcome, Trial
+from genbench.sweep.space import Choice
+from genbench.sweep.study import Study
+from genbench.sweep.suggesting import distribution
+
+N = 6
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
+    return run(tmp_path_factory.mktemp("study") / "s", Trainings(), N)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_suggestions_are_those_of_optuna_asked_directly(n_jobs: int, undisturbed: list[tuple], tmp_path: Path) -> None:
+    sampler = optuna.samplers.TPESampler(seed=7, n_startup_trials=3, constant_liar=n_jobs > 1)
+    study, space = optuna.create_study(sampler=sampler), {k: distribution(p) for k, p in SEARCH.space.items()}
+    while len(study.trials) < N:
+        asked = [study.ask(space) for _ in range(min(n_jobs, N - len(study.trials)))]
+        for trial in asked:
+            study.tell(trial, value(Trial(trial.number, trial.params, trial.number)))
+    found = undisturbed if n_jobs == 1 else run(tmp_path / "s", Trainings(), N, n_jobs)
+    assert found == [(t.number, t.params, "COMPLETE", t.value) for t in study.trials]
+
+
+@pytest.mark.parametrize(("moment", "at"), [("before", 0), ("before", 4), ("after", 3)])
+def test_interrupted_between_ask_and_tell_it_goes_on_as_if_it_had_not_been(
+    moment: str, at: int, undisturbed: list[tuple], tmp_path: Path
+) -> None:
+    trainings = Trainings()
+
+    def interrupt(trial: Trial) -> None:
+        if trial.number == at:
+            raise KeyboardInterrupt
+
+    setattr(trainings, moment, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "s", trainings, N)
+    with Study(tmp_path / "s", SEARCH) as study:
+        assert [t.state for t in study.trials] == [TrialState.COMPLETE] * at + [TrialState.RUNNING]
+    setattr(trainings, moment, lambda trial: None)
+    assert run(tmp_path / "s", trainings, N) == undisturbed
+    assert trainings.trained == list(range(N))
+
+
+def test_interrupted_in_a_batch_only_what_is_missing_is_trained(tmp_path: Path) -> None:
+    straight, trainings = run(tmp_path / "straight", Trainings(), N, 3), Trainings()
+
+    def interrupt(trial: Trial) -> None:
+        if trial.number == 4:
+            raise KeyboardInterrupt
+
+    trainings.before = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "s", trainings, N, 3)
+    trainings.before = lambda trial: None
+    assert run(tmp_path / "s", trainings, N, 3) == straight
+    assert trainings.trained == list(range(N))
+
+
+def test_a_trial_whose_sweep_died_between_two_of_its_values_gets_the_other(tmp_path: Path) -> None:
+    trainings = Trainings()
+    run(tmp_path / "s", trainings, 2)
+    with Study(tmp_path / "s", SEARCH) as study:
+        half = study._study.ask().suggest_float("x", -3.0, 3.0)
+    found = run(tmp_path / "s", trainings, 4)
+    assert [state for _, _, state, _ in found] == ["COMPLETE"] * 4
+    assert found[2][1]["x"] == half
+    assert trainings.trained == [0, 1, 2, 3]
+
+
+def test_a_failed_trial_says_why_and_the_others_go_on(tmp_path: Path) -> None:
+    trainings = Trainings()
+
+    def launch(trials: list[Trial]) -> list[str | None]:
+        return ["loss is nan"] if trials[0].number == 1 else trainings.launch(trials)
+
+    with Study(tmp_path / "s", SEARCH) as study:
+        run_trials(study, 4, 1, launch, trainings.found)
+        assert [t.state.name for t in study.trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+        assert study.best is not None
+        assert study.best.value == min(trainings.values.values())
+    kept = json.loads((tmp_path / "s" / "study.json").read_text())
+    assert [trial["reason"] for trial in kept["trials"]] == [None, "loss is nan", None, None]
+    assert kept["best"]["fd"] == study.best.value
+    assert kept["best"]["overrides"][0] == "model=vae"
+    run(tmp_path / "s", trainings, 5)
+    assert trainings.trained == [0, 2, 3, 4]
+
+
+def test_of_equal_values_only_the_first_is_trained(tmp_path: Path) -> None:
+    search, trained = replace(SEARCH, space={"w": Choice((1, 2))}), []
+
+    def launch(trials: list[Trial]) -> list[str | None]:
+        trained.extend(trial.values["w"] for trial in trials)
+        return ["no"] * len(trials)
+
+    with Study(tmp_path / "s", search) as study:
+        run_trials(study, 6, 3, launch, lambda t: Outcome("complete", 1.0) if t.values["w"] == 1 else None)
+        assert trained == [2]
+        two = [trial for trial in study.trials if trial.params["w"] == 2]
+        assert [trial.state.name for trial in two] == ["FAIL"] * len(two)
+        assert 0 < len(two) < 6
+        assert {trial.value for trial in study.trials if trial.params["w"] == 1} == {1.0}
+
+
+def test_another_search_of_the_same_name_is_refused_with_the_difference(tmp_path: Path) -> None:
+    run(tmp_path / "s", Trainings(), 1)
+    for other, difference in (
+        (replace(SEARCH, objective="kid"), "objective: fd there, kid here"),
+        (replace(SEARCH, direction="maximize"), "direction: minimize there, maximize here"),
+        (replace(SEARCH, fixed=("model=dcgan",)), "given.model: vae there, dcgan here"),
+        (replace(SEARCH, space={**SEARCH.space, "w": Choice((1, 3))}), "searched.w: choice(1,2) there, choice(1,3) he"),
+    ):
+        with pytest.raises(RunError) as error:
+            Study(tmp_path / "s", other)
+        assert difference in str(error.value)
+        assert str(error.value).endswith("choose another hydra.sweeper.study")
+        assert other.hash != SEARCH.hash
+
+
+def test_two_sweeps_at_once_are_refused(tmp_path: Path) -> None:
+    with Study(tmp_path / "s", SEARCH), pytest.raises(RunError, match="another process is running the study"):
+        Study(tmp_path / "s", SEARCH)
+
+
+def test_a_file_that_is_no_study_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_text("not a database " * 100)
+    with pytest.raises(RunError, match=r"cannot open the study .*study\.db: "):
+        Study(tmp_path, SEARCH)
