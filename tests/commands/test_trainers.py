@@ -8,6 +8,8 @@ import pytest
 import torch
 from tiny_runs import Train, digest
 
+from genbench.app.compose import compose
+from genbench.app.launch import check_accelerator
 from genbench.core import ConfigError, RunError, TrainingError
 from genbench.families.vae import VAE
 from genbench.training.ema import EMA
@@ -65,6 +67,19 @@ def test_recomputing_can_be_taken_up_when_memory_runs_out_and_changes_no_weight(
     unplug(1, "ddpm", *small)
     resumed = tiny("ddpm", *small, "training.activation_checkpointing=true")
     assert digest(resumed.weights) == digest(straight.weights)
+
+
+def test_a_noise_schedule_is_refused_where_there_is_no_float64(
+    tiny: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    for trainer, kind in (("mps", "mps"), ("auto", "auto")):
+        with pytest.raises(ConfigError, match=rf"^trainer.accelerator={kind}: noise schedules .* use trainer=cpu$"):
+            tiny("ddpm", *SHORT, f"trainer={trainer}")
+    assert list(tmp_path.iterdir()) == []
+    check_accelerator(compose("train", ["model=ddpm", "trainer=cpu"]))
+    check_accelerator(compose("train", ["model=vae", "trainer=mps"]))
 
 
 @pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")

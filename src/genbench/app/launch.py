@@ -111,6 +111,11 @@ def check_accelerator(config: Mapping[str, Any]) -> None:
     if not there.get(kind, True):
         what = "GPU of Apple's" if kind == "mps" else "GPU"
         raise ConfigError(f"trainer.accelerator={kind}: this machine has no {what}: use trainer=auto or trainer=cpu")
+    if apple and not cuda and kind != "cpu" and config.get("scheduler") is not None:
+        raise ConfigError(
+            f"trainer.accelerator={kind}: noise schedules compute in float64, which GPUs of Apple's have not: use "
+            "trainer=cpu"
+        )
     if precision == "16-mixed" and not (cuda and kind in ("auto", "gpu", "cuda")):
         where = f"trainer.accelerator={kind}" if cuda else "this machine"
         raise ConfigError(

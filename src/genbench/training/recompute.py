@@ -30,7 +30,7 @@ def recompute(model: GenerativeModel) -> None:
 def recomputed(parts: Iterable[nn.Module]) -> None:
     """Makes modules keep their inputs alone for the backward pass."""
     for part in parts:
-        part.forward = _again(part.forward)  # type: ignore[method-assign]
+        part.forward = _again(part.forward)
 
 
 def _again(forward: Callable[..., Any]) -> Callable[..., Any]:
