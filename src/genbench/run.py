@@ -41,7 +41,10 @@ NOT_IDENTITY = (
     *("name", "run_dir", "logger", "group", "tags", "protocol", "metric", "features", "likelihood", "judge", "trial"),
     "start_sha256",  # stands for `start`
 )
-NOT_IDENTITY_OF_TRAINING = ("workers", "log_every", "checkpoint_every", "preview_every", "ema_snapshot_every")
+NOT_IDENTITY_OF_TRAINING = (
+    *("workers", "log_every", "checkpoint_every", "preview_every", "ema_snapshot_every"),
+    "activation_checkpointing",  # gradients are bit-equal
+)
 # a batch is the same on however many devices
 NOT_IDENTITY_OF_TRAINER = ("devices", "num_nodes", "strategy")
 

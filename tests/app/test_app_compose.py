@@ -136,3 +136,9 @@ def test_nothing_is_written_while_composing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     compose("train")
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_debugging_is_short_unless_told_otherwise():
+    assert composed("trainer=debug")["budget"] == composed("budget=tiny")["budget"]
+    assert composed("trainer=debug", "budget=default")["budget"] == composed()["budget"]
+    assert composed("trainer=debug", "budget.images=77")["budget"]["images"] == 77

@@ -96,6 +96,34 @@ def check_processes(config: Mapping[str, Any]) -> None:
     raise ConfigError(f"{asked(config['trainer'])} needs {needed} processes, and there are {started}: use {fix}")
 
 
+def check_accelerator(config: Mapping[str, Any]) -> None:
+    """That this machine has what a resolved config trains on, and that its numbers are to be had there.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    import torch
+
+    trainer = config["trainer"]
+    kind, precision = trainer["accelerator"], trainer.get("precision", "32-true")
+    cuda, apple = torch.cuda.is_available(), torch.backends.mps.is_available()
+    there = {"gpu": cuda or apple, "cuda": cuda, "mps": apple}
+    if not there.get(kind, True):
+        what = "GPU of Apple's" if kind == "mps" else "GPU"
+        raise ConfigError(f"trainer.accelerator={kind}: this machine has no {what}: use trainer=auto or trainer=cpu")
+    if apple and not cuda and kind != "cpu" and config.get("scheduler") is not None:
+        raise ConfigError(
+            f"trainer.accelerator={kind}: noise schedules compute in float64, which GPUs of Apple's have not: use "
+            "trainer=cpu"
+        )
+    if precision == "16-mixed" and not (cuda and kind in ("auto", "gpu", "cuda")):
+        where = f"trainer.accelerator={kind}" if cuda else "this machine"
+        raise ConfigError(
+            f"trainer.precision=16-mixed is for CUDA's GPUs, and {where} has none: use trainer.precision=bf16-mixed or "
+            "32-true"
+        )
+
+
 def start(processes: int, arguments: Sequence[str]) -> None:
     """Runs `genbench` with these arguments in so many processes that know of each other; when one fails all end.
 

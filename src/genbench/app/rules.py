@@ -134,14 +134,26 @@ def _check_devices(config: Mapping[str, Any]) -> None:
 
 
 def _check_trainer(config: Mapping[str, Any]) -> None:
-    """The budget alone says how long a training is, and its numbers are 32 bits or mixed with bfloat16."""
+    """The budget alone says how long a training is; its numbers are 32 bits, or mixed with 16; models are whole."""
     trainer = config.get("trainer") or {}
     for key in ("max_epochs", "max_steps", "max_time", "limit_train_batches", "overfit_batches", "fast_dev_run"):
         if trainer.get(key):
             raise ConfigError(f"trainer.{key}={trainer[key]} would end a training early: set budget.images instead")
     precision = trainer.get("precision", "32-true")
-    if precision not in ("32-true", "bf16-mixed"):
-        raise ConfigError(f"trainer.precision={precision}: choose 32-true or bf16-mixed")
+    if precision not in ("32-true", "bf16-mixed", "16-mixed"):
+        raise ConfigError(f"trainer.precision={precision}: choose 32-true, bf16-mixed or 16-mixed")
+    if precision == "16-mixed" and (config.get("optimizer") or {}).get("fused"):
+        raise ConfigError(
+            "optimizer.fused=true divides the scale of 16-mixed's losses out after gradients are clipped: use "
+            "optimizer.fused=false, or trainer.precision=bf16-mixed"
+        )
+    strategy = trainer.get("strategy", "auto")
+    if isinstance(strategy, str) and strategy != "auto":
+        raise ConfigError(
+            f"trainer.strategy={strategy}: a model has to fit on each device, whole: use trainer=ddp for several, and "
+            "training.activation_checkpointing=true, training.accumulate=4 or trainer.precision=bf16-mixed to save "
+            "memory"
+        )
 
 
 def _check_selection(config: Mapping[str, Any]) -> None:

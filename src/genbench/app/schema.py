@@ -65,6 +65,8 @@ class Training(Section):
     ema_snapshot_every: Count | None = None  # as above
     channels_last: bool = False  # as above
     compile: bool = False  # as above
+    matmul_precision: Literal["highest", "high", "medium"] = "highest"  # as above
+    activation_checkpointing: bool = False  # as above
 
 
 @dataclass

@@ -21,13 +21,14 @@ from pytorch_lightning.loggers.logger import Logger
 from genbench.app.budget import settle_budget
 from genbench.app.build import attach_guide, build, open_data
 from genbench.app.first_stage import remember_latents, settle_first_stage
-from genbench.app.launch import check_processes
+from genbench.app.launch import check_accelerator, check_processes
 from genbench.app.manifest import manifest
 from genbench.app.preview import preview
 from genbench.app.start import settle_start, start_from
 from genbench.app.text_encoder import remember_captions, settle_text_encoder
 from genbench.app.trials import report_of
 from genbench.core import ConfigError, GenerativeModel, RunError, TrainingError
+from genbench.core.errors import first_line
 from genbench.data.dataset import ImageDataset
 from genbench.data.module import ImageDataModule
 from genbench.evaluation.ranks import from_first, rank, together, world
@@ -35,10 +36,12 @@ from genbench.run import Run, recipe_hash
 from genbench.training.checkpoint import ResumeCheckpoint, newest
 from genbench.training.jsonl import JsonlLogger
 from genbench.training.module import TrainingModule
+from genbench.training.numerics import numerics
 from genbench.training.preemption import Preemption, Stopped
 from genbench.training.preview import Preview
 from genbench.training.progress import Progress
 from genbench.training.pruning import Pruning
+from genbench.training.recompute import recompute
 from genbench.training.recorder import Recorder
 from genbench.training.selection import Selection
 from genbench.training.snapshots import Snapshots
@@ -81,11 +84,14 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     """
     dataset, plain = open_experiment(config)
     check_processes(plain)
+    check_accelerator(plain)
     folder = Path(plain["run_dir"] or default_folder(plain))
     pl.seed_everything(plain["seed"], workers=True, verbose=False)
     # built before the folder is made, so that a model that cannot be built leaves none behind
     model: GenerativeModel = build(plain["model"])
     start_from(model, plain)
+    if plain["training"]["activation_checkpointing"]:
+        recompute(model)
     remember_latents(model, dataset)
     remember_captions(model, dataset)
     attach_guide(model, plain)
@@ -153,7 +159,7 @@ def _fit(
         callbacks[1:1] = [looks, *_pruning(config, looks, checkpoint)]
     if settings["ema_snapshot_every"] is not None:
         callbacks.insert(1, Snapshots(run.averages, settings["ema_snapshot_every"]))
-    with _quiet():
+    with _quiet(), numerics(settings["matmul_precision"]):
         try:
             trainer: pl.Trainer = build(config["trainer"])(
                 logger=loggers,
@@ -207,6 +213,12 @@ def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataMod
         # Lightning turns Ctrl-C into an exit with the signal ignored from then on
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from None
+    except RuntimeError as error:
+        if "returned nan values" not in str(error):
+            raise
+        # trainer=debug: torch has warned already with the lines that led there
+        what = first_line(error).removesuffix(".")
+        raise TrainingError(f"{what} after {module.images_seen} images: its line in the code is above") from error
 
 
 def _announce(run: Run, module: TrainingModule) -> bool:

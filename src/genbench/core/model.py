@@ -60,6 +60,11 @@ class GenerativeModel(nn.Module, ABC):
         """Whether captions say what a sample shows; `conditional` says so of labels."""
         return False
 
+    @property
+    def recomputable(self) -> Sequence[nn.Module]:
+        """Parts that may be run again for their gradients, so that their activations need not be kept."""
+        return ()
+
     @abstractmethod
     def train_steps(self) -> Sequence[TrainStep]:
         """The optimiser moves made for every batch, in order."""

@@ -73,6 +73,10 @@ class PixelGPT(GenerativeModel):
     def network(self) -> nn.Module:
         return self.transformer
 
+    @property
+    def recomputable(self) -> Sequence[nn.Module]:
+        return list(self.transformer.blocks)
+
     def train_steps(self) -> Sequence[TrainStep]:
         return [TrainStep("model", self, self.loss)]
 

@@ -139,6 +139,10 @@ class Diffusion(GenerativeModel):
         return (self.backbone, *(worse.backbone for worse in self._worse))
 
     @property
+    def recomputable(self) -> Sequence[nn.Module]:
+        return self.backbone.recomputable
+
+    @property
     def reads_captions(self) -> bool:
         return self.text is not None
 

@@ -1,6 +1,7 @@
 """The contract of a diffusion backbone."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -18,6 +19,11 @@ class Backbone(nn.Module, ABC):
     def __init__(self, embedding: int, outputs: int, context: int | None = None) -> None:
         super().__init__()
         self.embedding, self.outputs, self.context = embedding, outputs, context
+
+    @property
+    def recomputable(self) -> Sequence[nn.Module]:
+        """Parts that may be run again for their gradients; between them they make most of the activations."""
+        return ()
 
     @abstractmethod
     def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:

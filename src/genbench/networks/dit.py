@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -95,6 +96,10 @@ class DiT(Backbone):
         self.apply(initialise)
         for layer in (self.modulate, self.head, *(block.modulate for block in blocks)):
             zero(layer)
+
+    @property
+    def recomputable(self) -> Sequence[nn.Module]:
+        return list(self.blocks)
 
     def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
         # times in [0,1] are spread to 0..1000, the range the frequencies were made for

@@ -63,6 +63,10 @@ class UNet(Backbone):
             group_norm(width), nn.SiLU(), zero(nn.Conv2d(width, outputs * spec.channels, 3, padding=1))
         )
 
+    @property
+    def recomputable(self) -> Sequence[nn.Module]:
+        return [layer for layer in (*self.down, *self.middle, *self.up) if isinstance(layer, ResBlock)]
+
     def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
         # times in [0,1] are spread to 0..1000, the range the frequencies were made for
         e = F.silu(self.time(sinusoidal(t * 1000.0, self.pairs).to(x.dtype)) + condition.vector)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import gcd
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from genbench.core import Conditioning, ConfigError, ImageSpec
 from genbench.networks.backbone import Backbone
@@ -26,6 +26,10 @@ class DiffusersUNet(Backbone):
         super().__init__(config.get("time_embedding_dim") or 4 * config["block_out_channels"][0], outputs)
         self.steps = steps
         self.unet: Any = UNet2DModel.from_config({**config, "class_embed_type": "identity"})
+
+    @property
+    def recomputable(self) -> Sequence[nn.Module]:
+        return [*self.unet.down_blocks, self.unet.mid_block, *self.unet.up_blocks]
 
     def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
         time, vector = t * self.steps - 1.0, condition.vector

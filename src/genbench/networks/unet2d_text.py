@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import gcd
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from genbench.core import Conditioning, ConfigError, ImageSpec
 from genbench.networks.backbone import Backbone
@@ -65,6 +65,10 @@ class UNet2DText(Backbone):
             norm_num_groups=group_norm(gcd(*channels)).num_groups,
         )
         zero(self.unet.conv_out)
+
+    @property
+    def recomputable(self) -> Sequence[nn.Module]:
+        return [*self.unet.down_blocks, self.unet.mid_block, *self.unet.up_blocks]
 
     def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
         assert condition.tokens is not None

@@ -60,6 +60,10 @@ class UViT(Backbone):
             zero(nn.Conv2d(channels[0], outputs * spec.channels * patch**2, 3, padding=1)),
         )
 
+    @property
+    def recomputable(self) -> Sequence[nn.Module]:
+        return [*self.down, *self.blocks, *self.up]
+
     def forward(self, x: Tensor, t: Tensor, condition: Conditioning) -> Tensor:
         # times in [0,1] are spread to 0..1000, the range the frequencies were made for
         vector = F.silu(self.time(sinusoidal(t * 1000.0, PAIRS).to(x.dtype)) + condition.vector)

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -81,6 +82,8 @@ class TrainingModule(pl.LightningModule):
         self.model.progress = self.images_seen / self.images
         for move, optimizer in zip(self.moves, optimizers, strict=True):
             losses |= self._move(move, optimizer, batch)
+        if self._scaler is not None:
+            losses["loss_scale"] = torch.tensor(self._scaler.get_scale(), device=self.device)
         seen = len(batch) * self.trainer.world_size
         self.images_seen += seen
         self.ema.update(self.images_seen, seen)
@@ -114,11 +117,21 @@ class TrainingModule(pl.LightningModule):
             logged["grad_norm" if alone else f"{move.name}_grad_norm"] = self._grad_norm
         return logged
 
+    @property
+    def _scaler(self) -> torch.amp.GradScaler | None:
+        """What scales losses so that 16-bit gradients do not vanish, with trainer.precision=16-mixed."""
+        plugin = self.trainer.precision_plugin
+        return plugin.scaler if isinstance(plugin, MixedPrecision) else None
+
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         # called after a loss scaler has been divided out, so the norm is the true one
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         limit = float("inf") if self.clip is None else self.clip
-        self._grad_norm = torch.nn.utils.clip_grad_norm_(parameters, limit).detach()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, limit).detach()
+        if self._scaler is not None and self._scaler.get_scale() >= 1.0:
+            # too large a scale, no ruin: the scaler makes no step and tries a smaller one next
+            norm = torch.where(norm.isfinite(), norm, 0.0)
+        self._grad_norm = norm
 
     # -- the clock of training seconds -----------------------------------------------------------------------
 

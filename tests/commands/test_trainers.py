@@ -1,0 +1,111 @@
+"""What trainers and precisions do in a real training, and what of them a machine refuses."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import Train, digest
+
+from genbench.app.compose import compose
+from genbench.app.launch import check_accelerator
+from genbench.core import ConfigError, RunError, TrainingError
+from genbench.families.vae import VAE
+from genbench.training.ema import EMA
+
+SHORT = ("budget.images=128", "training.log_every=64")
+
+
+def settings() -> tuple[str, bool, bool]:
+    return (
+        torch.get_float32_matmul_precision(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_anomaly_enabled(),
+    )
+
+
+def test_torch_computes_as_told_while_training_lasts_and_as_before_afterwards(
+    tiny: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, seen, update = settings(), set(), EMA.update
+
+    def look(self: EMA, images: int, batch: int) -> None:
+        seen.add(settings())
+        update(self, images, batch)
+
+    monkeypatch.setattr(EMA, "update", look)
+    run = tiny("vae", *SHORT, "trainer=debug", "training.matmul_precision=medium")
+    assert run.summary["images"] == 128
+    assert seen == {("medium", True, True)}
+    assert settings() == before
+    with pytest.raises(RunError, match=r"training\.matmul_precision: medium there, highest here"):
+        tiny("vae", *SHORT, "trainer=debug")
+
+
+def test_debugging_names_the_line_of_a_gradient_that_is_nan(tiny: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, before = VAE.loss, settings()
+
+    def ruined(self: VAE, *arguments) -> dict[str, torch.Tensor]:
+        losses = loss(self, *arguments)
+        return losses | {"loss": losses["loss"] + (losses["loss"] * 0.0).sqrt() * 0.0}  # the ruin
+
+    monkeypatch.setattr(VAE, "loss", ruined)
+    with (
+        pytest.warns(UserWarning, match="the ruin"),
+        pytest.raises(TrainingError, match=r"'SqrtBackward0' returned nan values .* after 0 images: its line"),
+    ):
+        tiny("vae", *SHORT, "trainer=debug")
+    assert settings() == before
+
+
+def test_recomputing_can_be_taken_up_when_memory_runs_out_and_changes_no_weight(
+    tiny: Train, unplug: Callable[..., None]
+) -> None:
+    small = ("backbone=dit_digits", "backbone.width=16", "backbone.layers=2", "training.checkpoint_every=64", *SHORT)
+    straight = tiny("ddpm", *small, folder="straight")
+    unplug(1, "ddpm", *small)
+    resumed = tiny("ddpm", *small, "training.activation_checkpointing=true")
+    assert digest(resumed.weights) == digest(straight.weights)
+
+
+def test_a_noise_schedule_is_refused_where_there_is_no_float64(
+    tiny: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    for trainer, kind in (("mps", "mps"), ("auto", "auto")):
+        with pytest.raises(ConfigError, match=rf"^trainer.accelerator={kind}: noise schedules .* use trainer=cpu$"):
+            tiny("ddpm", *SHORT, f"trainer={trainer}")
+    assert list(tmp_path.iterdir()) == []
+    check_accelerator(compose("train", ["model=ddpm", "trainer=cpu"]))
+    check_accelerator(compose("train", ["model=vae", "trainer=mps"]))
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["trainer=mps"],
+            "trainer.accelerator=mps: this machine has no GPU of Apple's: use trainer=auto or",
+        ),
+        (["trainer=gpu"], "trainer.accelerator=gpu: this machine has no GPU: use trainer=auto or trainer=cpu"),
+        (
+            ["trainer.precision=16-mixed"],
+            "is for CUDA's GPUs, and this machine has none: use trainer.precision=bf",
+        ),
+        (
+            ["trainer.precision=16-mixed", "+optimizer.fused=true"],
+            "use optimizer.fused=false, or trainer.precision=",
+        ),
+        (["trainer.strategy=fsdp"], "trainer.strategy=fsdp: a model has to fit on each device, whole: use trainer=ddp"),
+        (["training.activation_checkpointing=true"], "nothing of a VAE is made to be computed again: use training.act"),
+    ],
+)
+def test_what_is_not_to_be_had_is_refused_before_any_folder(
+    overrides: list[str], message: str, tiny: Train, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        tiny("vae", *SHORT, *overrides)
+    assert list(tmp_path.iterdir()) == []
