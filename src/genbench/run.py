@@ -58,6 +58,9 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         kept["trainer"] = {k: v for k, v in config["trainer"].items() if k not in NOT_IDENTITY_OF_TRAINER}
     if isinstance(config.get("model"), Mapping):
         kept["model"] = {key: by_content(value) for key, value in config["model"].items() if key != "likelihood"}
+    budget = config.get("budget") or {}
+    if budget.get("seconds") is not None:
+        kept["budget"] = {k: v for k, v in budget.items() if k != "images"}  # which are measured, not chosen
     training = config.get("training") or {}
     kept["training"] = {k: v for k, v in training.items() if k not in (*NOT_IDENTITY_OF_TRAINING, "select")}
     if training.get("select") is not None:

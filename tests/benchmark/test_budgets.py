@@ -28,3 +28,22 @@ def test_the_table_says_what_was_equal(cell, control, given, told) -> None:
     assert table.notes[0] == told
     (alone,) = split(aggregate([cells[0], {**cells[0], "model": "m0 guided", "variation": "guided"}]))
     assert alone.notes[0].startswith("±")
+
+
+def test_the_table_says_what_equal_time_came_to(cell) -> None:
+    """Seeds are measured each for itself: one row, of the mean of their images."""
+    cells = [
+        cell("slow", seed=1, images=1000, budget_seconds=60.0, recipe="aa", train_seconds=61.0),
+        cell("slow", seed=2, images=1601, budget_seconds=60.0, recipe="aa", train_seconds=66.0),
+        cell("fast", seed=1, images=25_000, budget_seconds=60.0, recipe="bb", train_seconds=58.24),
+    ]
+    rows = aggregate(cells)
+    assert [(row["model"], row["images"], row["budget_seconds"]) for row in rows] == [
+        ("slow", 1300, 60.0),
+        ("fast", 25_000, 60.0),
+    ]
+    (table,) = split(rows)
+    assert table.notes[0] == "Equal time: every model was given 60 s of training, which took them 58.2 to 63.5 s."
+    other = aggregate([*cells[:2], {**cells[2], "budget_seconds": 30.0}])
+    (table,) = split(other)
+    assert table.notes[0] == "Unequal budgets: models were trained on 1,300 to 25,000 images."

@@ -12,10 +12,10 @@ from genbench.benchmark.statistics import estimate, mean, sample_std
 from genbench.core import RunError
 
 DOCUMENTED = (
-    "family model data seeds images flops features fd fd_std is is_std spread accuracy overall overall_held_out "
-    "single_object two_objects counting colour position attribute_binding bits_per_dim likelihood params "
-    "train_seconds images_per_second sample_seconds_per_1k nfe samples protocol protocol_fields run runs status error "
-    "scores flags sampler variation weights checkpoints_tried recipe source"
+    "family model data seeds images flops budget_seconds features fd fd_std is is_std spread accuracy overall "
+    "overall_held_out single_object two_objects counting colour position attribute_binding bits_per_dim likelihood "
+    "params train_seconds images_per_second sample_seconds_per_1k nfe samples protocol protocol_fields run runs status "
+    "error scores flags sampler variation weights checkpoints_tried recipe source"
 )
 
 

@@ -75,6 +75,12 @@ def test_a_benchmark_gives_every_family_the_same_operations(tiny_benchmark: Benc
         (["budget.flops=1e12"], "budget.images=100000 and budget.flops=.*: give budget.images=100000, or budget=flops"),
         (["budget=flops", "budget.flops=null"], "no budget: give budget.images=100000"),
         (
+            ["budget.seconds=60"],
+            "budget.images=100000 and budget.seconds=60: give budget.images=100000, .* or budget=seconds",
+        ),
+        (["budget=seconds", "budget.flops=1e12"], "budget.flops=.* and budget.seconds=60: give"),
+        (["budget=seconds", "budget.seconds=-1"], "budget.seconds = -1: expected greater than 0"),
+        (
             ["budget=flops", "budget.flops=1e6"],
             r"less than one batch of 64 images takes: give at least budget.flops=2\.",
         ),

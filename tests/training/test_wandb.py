@@ -70,7 +70,7 @@ def test_a_run_is_told_everything(tiny: TrainTiny, plain_weights: str) -> None:
     assert sorted(segment.tags) == ["a", "b c"]
     assert segment.exit_code == 0
     assert segment.config["seed"] == 0
-    assert segment.config["budget"] == {"images": 256, "flops": None, "batch_size": 64}
+    assert segment.config["budget"] == {"images": 256, "flops": None, "seconds": None, "batch_size": 64}
     assert segment.config["model"]["spec"]["num_classes"] == 10
 
     assert segment.axes == {"*": "images"}

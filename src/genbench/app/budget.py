@@ -1,4 +1,4 @@
-"""How long a training is: a number of images, or the images that a number of floating-point operations pays for."""
+"""How long a training is: a number of images, or the images that operations or seconds pay for."""
 
 from __future__ import annotations
 
@@ -25,28 +25,40 @@ COUNTED = 8
 
 
 def settle_budget(config: dict[str, Any], dataset: ImageDataset) -> dict[str, Any]:
-    """The config with `budget.images` filled in: whole batches, as many as `budget.flops` pays for.
+    """The config with `budget.images` filled in where operations pay for them; seconds are settled in training.
 
     Raises:
-        ConfigError: images and flops, or neither, or less than one batch is paid for.
+        ConfigError: two budgets or none, or less than one batch is paid for.
     """
     budget = config["budget"]
-    given = [f"budget.{key}={budget[key]}" for key in ("images", "flops") if budget[key] is not None]
+    given = [f"budget.{key}={budget[key]}" for key in ("images", "flops", "seconds") if budget.get(key) is not None]
     if len(given) != 1:
-        both = " and ".join(given) or "no budget"
-        raise ConfigError(f"{both}: give budget.images=100000, or budget=flops budget.flops=1e13")
+        raise ConfigError(
+            f"{' and '.join(given) or 'no budget'}: give budget.images=100000, or budget=flops budget.flops=1e13, or "
+            "budget=seconds budget.seconds=60"
+        )
     if budget["flops"] is None:
         return config
     each = flops_per_image(config, dataset)
-    size = budget["batch_size"]
-    images = int(budget["flops"] / each) // size * size
-    if not images:
-        raise ConfigError(
-            f"budget.flops={budget['flops']:g} is less than one batch of {size} images takes: give at least "
-            f"budget.flops={each * size:.3g}"
-        )
+    images = whole_batches(budget, "flops", each)
     log.info("%s: %.3g operations an image, so %d images", config["name"], each, images)
     return config | {"budget": budget | {"images": images}}
+
+
+def whole_batches(budget: Mapping[str, Any], key: str, each: float) -> int:
+    """How many images `budget[key]` pays for at the price of `each`, in whole batches.
+
+    Raises:
+        ConfigError: not even one batch.
+    """
+    size = int(budget["batch_size"])
+    images = int(budget[key] / each) // size * size
+    if not images:
+        raise ConfigError(
+            f"budget.{key}={budget[key]:g} is less than one batch of {size} images takes: give at least "
+            f"budget.{key}={each * size:.3g}"
+        )
+    return images
 
 
 def flops_per_image(config: Mapping[str, Any], dataset: ImageDataset) -> float:

@@ -80,7 +80,11 @@ def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:
 def _budget(config: DictConfig) -> dict[str, Any]:
     """What a training cost, as far as its config says."""
     budget = config.get("budget") or {}  # trained elsewhere
-    return {"images": budget.get("images"), "flops": budget.get("flops")}
+    return {
+        "images": budget.get("images"),
+        "flops": budget.get("flops"),
+        "budget_seconds": budget.get("seconds"),
+    }
 
 
 def _drawn_otherwise(cell: dict[str, Any]) -> dict[str, Any]:

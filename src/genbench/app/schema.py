@@ -47,6 +47,7 @@ class Budget(Section):
     images: Count | None
     flops: Annotated[float, Field(gt=0)] | None
     batch_size: Count
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # runs of earlier versions have none
 
 
 @dataclass

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,36 +10,32 @@ from typing import Any
 
 import pytorch_lightning as pl
 from filelock import FileLock, Timeout
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.loggers.logger import Logger
 
 from genbench.app.budget import settle_budget
-from genbench.app.build import attach_guide, build, open_data
-from genbench.app.first_stage import remember_latents, settle_first_stage
+from genbench.app.build import build, open_data
+from genbench.app.first_stage import settle_first_stage
+from genbench.app.fitting import fit, trainer_of, training_data, training_model, training_module
 from genbench.app.launch import check_accelerator, check_processes
 from genbench.app.manifest import manifest
 from genbench.app.preview import preview
-from genbench.app.start import settle_start, start_from
-from genbench.app.text_encoder import remember_captions, settle_text_encoder
+from genbench.app.start import settle_start
+from genbench.app.text_encoder import settle_text_encoder
+from genbench.app.throughput import settle_seconds
 from genbench.app.trials import report_of
-from genbench.core import ConfigError, GenerativeModel, RunError, TrainingError
-from genbench.core.errors import first_line
+from genbench.core import GenerativeModel, RunError, TrainingError
 from genbench.data.dataset import ImageDataset
-from genbench.data.module import ImageDataModule
 from genbench.evaluation.ranks import from_first, rank, together, world
 from genbench.run import Run, recipe_hash
 from genbench.training.checkpoint import ResumeCheckpoint, newest
 from genbench.training.jsonl import JsonlLogger
 from genbench.training.module import TrainingModule
 from genbench.training.numerics import numerics
-from genbench.training.preemption import Preemption, Stopped
+from genbench.training.preemption import Preemption
 from genbench.training.preview import Preview
 from genbench.training.progress import Progress
 from genbench.training.pruning import Pruning
-from genbench.training.recompute import recompute
 from genbench.training.recorder import Recorder
 from genbench.training.selection import Selection
 from genbench.training.snapshots import Snapshots
@@ -86,15 +80,9 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     check_processes(plain)
     check_accelerator(plain)
     folder = Path(plain["run_dir"] or default_folder(plain))
-    pl.seed_everything(plain["seed"], workers=True, verbose=False)
+    plain = settle_seconds(plain, dataset, folder)
     # built before the folder is made, so that a model that cannot be built leaves none behind
-    model: GenerativeModel = build(plain["model"])
-    start_from(model, plain)
-    if plain["training"]["activation_checkpointing"]:
-        recompute(model)
-    remember_latents(model, dataset)
-    remember_captions(model, dataset)
-    attach_guide(model, plain)
+    model = training_model(plain, dataset)
     record = manifest(plain["seed"], dataset.name, dataset.table("train").fingerprint())
     run = from_first("make the run folder", lambda: Run.create(folder, plain, record))
     with _locked(run):
@@ -137,19 +125,8 @@ def _fit(
     run: Run, dataset: ImageDataset, config: dict[str, Any], model: GenerativeModel, loggers: list[Logger]
 ) -> None:
     settings, budget = config["training"], config["budget"]
-    module = TrainingModule(
-        model,
-        build(config["optimizer"]),
-        build(config["lr_scheduler"]),
-        budget["images"],
-        clip=settings["clip"],
-        ema_half_life=settings["ema_half_life"],
-        ema_rampup=settings["ema_rampup"],
-        accumulate=settings["accumulate"],
-        channels_last=settings["channels_last"],
-        compile=settings["compile"],
-    )
-    data = ImageDataModule(dataset, budget["batch_size"], budget["images"], config["seed"], settings["workers"])
+    module = training_module(model, config)
+    data = training_data(dataset, config)
     recorder = Recorder(settings["log_every"])
     checkpoint = ResumeCheckpoint(run.checkpoint, run.previous, settings["checkpoint_every"], recorder)
     selection = Selection(run.best, settings["select"]) if settings["select"] else None
@@ -159,23 +136,10 @@ def _fit(
         callbacks[1:1] = [looks, *_pruning(config, looks, checkpoint)]
     if settings["ema_snapshot_every"] is not None:
         callbacks.insert(1, Snapshots(run.averages, settings["ema_snapshot_every"]))
-    with _quiet(), numerics(settings["matmul_precision"]):
-        try:
-            trainer: pl.Trainer = build(config["trainer"])(
-                logger=loggers,
-                callbacks=callbacks,
-                max_epochs=1,
-                default_root_dir=run.path,
-                enable_checkpointing=False,
-                enable_model_summary=False,
-                num_sanity_val_steps=0,
-                use_distributed_sampler=False,
-                # never SLURM's, which would requeue from inside a signal's handler
-                plugins=[TorchElasticEnvironment() if world() > 1 else LightningEnvironment()],
-            )
-        except (MisconfigurationException, ValueError) as error:
-            raise ConfigError(f"trainer: {error}: try trainer=auto or trainer=cpu") from error
-        _run_trainer(trainer, module, data, run, config["seed"])
+    with numerics(settings["matmul_precision"]):
+        trainer = trainer_of(config, run.path, callbacks, loggers)
+        resuming = from_first("read the checkpoint", lambda: _announce(run, module))
+        fit(trainer, module, data, config["seed"], run.checkpoint if resuming else None)
     if module.images_seen != budget["images"]:
         raise TrainingError(
             f"training ended after {module.images_seen} of {budget['images']} images; run the command again to go on"
@@ -199,26 +163,6 @@ def _pruning(config: Mapping[str, Any], looks: Preview, checkpoint: ResumeCheckp
     if config["trial"] is None:
         return []
     return [Pruning(looks, checkpoint, report_of(config["trial"]) if rank() == 0 else None)]
-
-
-def _run_trainer(trainer: pl.Trainer, module: TrainingModule, data: ImageDataModule, run: Run, seed: int) -> None:
-    resuming = from_first("read the checkpoint", lambda: _announce(run, module))
-    # building judges and loggers may have drawn random numbers: training starts from the seed alone
-    pl.seed_everything(seed, workers=True, verbose=False)
-    try:
-        trainer.fit(module, data, ckpt_path=run.checkpoint if resuming else None, weights_only=True)
-    except SystemExit as stop:
-        if not trainer.interrupted or isinstance(stop, Stopped):
-            raise
-        # Lightning turns Ctrl-C into an exit with the signal ignored from then on
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise KeyboardInterrupt from None
-    except RuntimeError as error:
-        if "returned nan values" not in str(error):
-            raise
-        # trainer=debug: torch has warned already with the lines that led there
-        what = first_line(error).removesuffix(".")
-        raise TrainingError(f"{what} after {module.images_seen} images: its line in the code is above") from error
 
 
 def _announce(run: Run, module: TrainingModule) -> bool:
@@ -271,19 +215,3 @@ def _tracking(run: Run, config: dict[str, Any]) -> Iterator[list[Logger]]:
         for logger in loggers:
             if isinstance(logger, WandbLogger):
                 logger.close()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning's own chatter kept to errors: hints about workers and loggers do not apply to our loaders."""
-    names = ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero")
-    levels = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*|lightning_fabric\..*")
-        try:
-            yield
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)

@@ -30,7 +30,9 @@ def aggregate(cells: Iterable[Cell]) -> list[Row]:
     without: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
         result = cell.get("result")
-        name = (cell["family"], cell["model"], cell["data"], cell.get("images"), cell.get("recipe"))
+        # every seed is measured for itself where the budget is in seconds
+        length = cell.get("images") if cell.get("budget_seconds") is None else None
+        name = (cell["family"], cell["model"], cell["data"], length, cell.get("recipe"))
         if result is None:
             without.setdefault((*name, cell.get("error")), []).append(cell)
         else:
@@ -124,8 +126,10 @@ def _blank_row(cells: Sequence[Cell]) -> Row:
     row = cast(Row, dict.fromkeys(ROW_KEYS))
     row["family"], row["model"], row["data"] = first["family"], first["model"], first["data"]
     row["seeds"] = [int(cell["seed"]) for cell in cells if cell.get("seed") is not None]
-    for key in ("images", "flops", "recipe", "source", "variation"):
+    for key in ("flops", "budget_seconds", "recipe", "source", "variation"):
         row[key] = first.get(key)
+    images = mean(cell.get("images") for cell in cells)
+    row["images"] = None if images is None else round(images)
     row["run"] = runs[0] if runs else None
     row["runs"] = runs
     row["status"] = "ok"

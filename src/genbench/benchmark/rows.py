@@ -29,6 +29,7 @@ Row = TypedDict(
         "seeds": list[int],
         "images": int | None,
         "flops": float | None,
+        "budget_seconds": float | None,
         "features": str | None,
         "fd": float | None,
         "fd_std": float | None,
