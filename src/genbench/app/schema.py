@@ -31,6 +31,7 @@ from genbench.features import FeatureExtractor
 from genbench.metrics import Metric
 from genbench.networks.backbone import Backbone
 from genbench.training.lr import LRSchedule
+from genbench.training.nonfinite import NonFinite
 
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -62,6 +63,8 @@ class Training(Section):
     ema_snapshot_every: Count | None = None  # as above
     channels_last: bool = False  # as above
     compile: bool = False  # as above
+    nonfinite: NonFinite = "stop"  # as above
+    watchdog: Annotated[float, Field(gt=0)] | None = None  # as above
 
 
 @dataclass(kw_only=True)

@@ -18,7 +18,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.loggers.logger import Logger
 
-from genbench.app.budget import settle_budget
+from genbench.app.budget import operations_if_countable, settle_budget
 from genbench.app.build import attach_guide, build, open_data
 from genbench.app.first_stage import remember_latents, settle_first_stage
 from genbench.app.launch import check_processes
@@ -40,6 +40,7 @@ from genbench.training.recorder import Recorder
 from genbench.training.selection import Selection
 from genbench.training.snapshots import Snapshots
 from genbench.training.wandb import WandbLogger
+from genbench.training.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -123,24 +124,31 @@ def _locked(run: Run) -> Iterator[None]:
         lock.release()
 
 
-def _fit(
-    run: Run, dataset: ImageDataset, config: dict[str, Any], model: GenerativeModel, loggers: list[Logger]
-) -> None:
-    settings, budget = config["training"], config["budget"]
-    module = TrainingModule(
+def _module(config: dict[str, Any], model: GenerativeModel) -> TrainingModule:
+    settings = config["training"]
+    return TrainingModule(
         model,
         build(config["optimizer"]),
         build(config["lr_scheduler"]),
-        budget["images"],
+        config["budget"]["images"],
         clip=settings["clip"],
         ema_half_life=settings["ema_half_life"],
         ema_rampup=settings["ema_rampup"],
         accumulate=settings["accumulate"],
         channels_last=settings["channels_last"],
         compile=settings["compile"],
+        nonfinite=settings["nonfinite"],
     )
+
+
+def _fit(
+    run: Run, dataset: ImageDataset, config: dict[str, Any], model: GenerativeModel, loggers: list[Logger]
+) -> None:
+    settings, budget = config["training"], config["budget"]
+    flops = operations_if_countable(model, dataset) if loggers else None
+    module = _module(config, model)
     data = ImageDataModule(dataset, budget["batch_size"], budget["images"], config["seed"], settings["workers"])
-    recorder = Recorder(settings["log_every"])
+    recorder = Recorder(settings["log_every"], flops)
     checkpoint = ResumeCheckpoint(run.checkpoint, run.previous, settings["checkpoint_every"], recorder)
     callbacks: list[pl.Callback] = [recorder, checkpoint, Progress(run.path.name), Preemption(checkpoint)]
     selection = Selection(run.best, settings["select"]) if settings["select"] else None
@@ -148,6 +156,8 @@ def _fit(
         callbacks.insert(1, preview(run, dataset, config, model, selection))
     if settings["ema_snapshot_every"] is not None:
         callbacks.insert(1, Snapshots(run.averages, settings["ema_snapshot_every"]))
+    if settings["watchdog"] is not None:
+        callbacks.append(Watchdog(settings["watchdog"], run.hang(rank())))
     with _quiet():
         try:
             trainer: pl.Trainer = build(config["trainer"])(
@@ -176,6 +186,7 @@ def _fit(
         "images_per_second": round(module.images_seen / max(seconds, 1e-9), 1),
         "params": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "selected": selection.record if selection else None,
+        "skipped": module.skips.total if module.skips is not None else 0,
     }
     with together("finish the run"):
         if rank() == 0:
