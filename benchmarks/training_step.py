@@ -96,7 +96,7 @@ class Task:
         self.dataset, self.config = open_data(compose("train", [*choices, *sizes]))
         self.batch = batch
 
-    def ours(self, steps: int, precision: str = "32-true", **fast: bool) -> Steps:
+    def ours(self, steps: int, precision: str = "32-true", **fast: Any) -> Steps:
         """Steps of our module."""
         torch.manual_seed(0)
         total = (steps + WARM) * self.batch

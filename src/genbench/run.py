@@ -3,6 +3,7 @@
 config.yaml          the resolved config: it alone rebuilds the model
 manifest.json        versions, git state, data fingerprint, seed, machine
 log.jsonl            the append-only training record
+hang-rankN.txt       where process N was whenever training hung
 checkpoint.ckpt      what resuming needs; removed when training is finished
 previous.ckpt        the one before, for when that one is damaged; removed when training is finished
 best.safetensors     with training.select, the best averaged weights so far; removed when training is finished
@@ -42,8 +43,9 @@ NOT_IDENTITY = (
     "start_sha256",  # stands for `start`
 )
 NOT_IDENTITY_OF_TRAINING = (
-    *("workers", "log_every", "checkpoint_every", "preview_every", "ema_snapshot_every"),
+    *("workers", "log_every", "checkpoint_every", "preview_every", "ema_snapshot_every", "watchdog"),
     "activation_checkpointing",  # gradients are bit-equal
+    "nonfinite",  # unless it skips: a training that is not stopped is one that had nothing to stop for
 )
 # a batch is the same on however many devices
 NOT_IDENTITY_OF_TRAINER = ("devices", "num_nodes", "strategy")
@@ -63,6 +65,8 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         kept["budget"] = {k: v for k, v in budget.items() if k != "images"}  # which are measured, not chosen
     training = config.get("training") or {}
     kept["training"] = {k: v for k, v in training.items() if k not in (*NOT_IDENTITY_OF_TRAINING, "select")}
+    if training.get("nonfinite") == "skip":
+        kept["training"]["nonfinite"] = "skip"
     if training.get("select") is not None:
         # then the weights that are kept depend on which are looked at, and on what they are compared with
         kept["training"] |= {key: training[key] for key in ("select", "preview_every")}
@@ -97,6 +101,10 @@ class Run:
         self.averages = path / "ema"
         self.log = path / "log.jsonl"
         self.samples = path / "samples"
+
+    def hang(self, rank: int) -> Path:
+        """Where one of a training's processes tells that it hangs."""
+        return self.path / f"hang-rank{rank}.txt"
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> Run:
@@ -159,7 +167,7 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """images, seconds, images_per_second, parameters, selection and the file of raw weights.
+        """images, seconds, images_per_second, parameters, selection, skipped moves and the file of raw weights.
 
         Raises:
             RunError: training is not finished.

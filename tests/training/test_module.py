@@ -2,57 +2,23 @@
 
 import copy
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from tiny_trainings import SPEC, Crash, Regression, fit, module
+from torch import nn
 
-from genbench.core import (
-    Batch,
-    Condition,
-    ConfigError,
-    GenerativeModel,
-    ImageSpec,
-    Noise,
-    RunError,
-    TrainingError,
-    TrainStep,
-)
+from genbench.core import Batch, ConfigError, Noise, RunError, TrainingError
 from genbench.core.model import Losses
 from genbench.data.digits import Digits
-from genbench.data.module import ImageDataModule
 from genbench.data.order import BatchOrder
 from genbench.families.gan import DCGAN
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.lr import Constant, Cosine
 from genbench.training.module import TrainingModule
 from genbench.training.recorder import Recorder
-
-SPEC = ImageSpec(1, 8, 8, 10, 17)
-
-
-class Regression(GenerativeModel):
-    """A linear model of the image from its label, without noise: every step can be followed by hand."""
-
-    def __init__(self) -> None:
-        super().__init__(SPEC, conditional=True)
-        self.table = nn.Embedding(10, 64)
-
-    @property
-    def network(self) -> nn.Module:
-        return self.table
-
-    def train_steps(self) -> Sequence[TrainStep]:
-        return [TrainStep("model", self, self.loss)]
-
-    def loss(self, batch: Batch, noise: Noise) -> Losses:
-        return {"loss": (self.table(batch.label) - batch.image.flatten(1)).square().mean()}
-
-    def sample(self, noise: Noise, condition: Condition) -> Tensor:
-        raise AssertionError("never sampled here")
 
 
 class Exploding(Regression):
@@ -66,29 +32,6 @@ class Exploding(Regression):
         self.calls += 1
         factor = math.nan if self.calls == self.bad else 1.0
         return {"loss": self.table(batch.label).square().mean() * factor}
-
-
-def module(model: GenerativeModel, images: int, **options) -> TrainingModule:
-    options = {"clip": 1.0, "ema_half_life": 500.0, "ema_rampup": 0.5} | options
-    return TrainingModule(model, lambda p: torch.optim.Adam(p, lr=0.01), Cosine(warmup=100), images, **options)
-
-
-def fit(module: TrainingModule, images: int, callbacks: list[pl.Callback], ckpt: Path | None = None) -> pl.Trainer:
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=1,
-        logger=False,
-        callbacks=callbacks,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
-    data = ImageDataModule(Digits(), batch_size=64, images=images, seed=5)
-    trainer.fit(module, data, ckpt_path=ckpt, weights_only=True)
-    return trainer
 
 
 def test_equals_a_bare_loop_bit_for_bit() -> None:
@@ -151,15 +94,6 @@ def test_a_gan_makes_two_moves_per_batch_on_one_clock() -> None:
     averaged = ours.averaged_state_dict()
     assert torch.equal(averaged["discriminator.logit.weight"], gan.discriminator.logit.weight)
     assert averaged.keys() == gan.state_dict().keys()
-
-
-class Crash(pl.Callback):
-    def __init__(self, images: int) -> None:
-        self.images = images
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if pl_module.images_seen >= self.images:
-            raise RuntimeError("pulled the plug")
 
 
 def test_interrupted_equals_uninterrupted(tmp_path: Path) -> None:

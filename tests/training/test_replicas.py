@@ -1,5 +1,6 @@
-"""A batch is the same on one device, on several, and in accumulated pieces: weights and recorded losses."""
+"""A batch is the same however it is split; devices skip moves together, and each tells where it hangs."""
 
+import math
 import os
 import subprocess
 import sys
@@ -8,14 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_trainings import Regression, fit
+
+from genbench.core import Batch, Noise
+from genbench.core.model import Losses
+from genbench.training.lr import Constant
+from genbench.training.module import TrainingModule
 
 WORKER = Path(__file__).with_name("replica_worker.py")
 FAMILIES = ("vae", "dcgan", "pixel_gpt", "ddpm")
 
 
-def trained(folder: Path, processes: int, accumulate: int) -> Path:
-    folder.mkdir()
-    alone = [sys.executable, str(WORKER), str(folder), str(accumulate)]
+def started(processes: int, worker: Path, *arguments: str) -> None:
+    """Runs a worker alone, or in processes that torchrun starts."""
+    alone = [sys.executable, str(worker), *arguments]
     several = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}", *alone[1:]]
     paths = os.pathsep.join([str(WORKER.parent.parent / "families"), *filter(None, sys.path)])
     done = subprocess.run(
@@ -26,6 +33,11 @@ def trained(folder: Path, processes: int, accumulate: int) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def trained(folder: Path, processes: int, accumulate: int) -> Path:
+    folder.mkdir()
+    started(processes, WORKER, str(folder), str(accumulate))
     return folder
 
 
@@ -46,3 +58,35 @@ def test_a_batch_is_the_same_however_it_is_split(processes: int, accumulate: int
             tolerance = 1e-5 if key.startswith("loss/") else 1e-12
             torch.testing.assert_close(ours[key], value, rtol=tolerance, atol=tolerance, msg=f"{name} {key}")
         assert any(key.startswith("loss/") for key in theirs)
+
+
+class Faulty(Regression):
+    """What the worker's batches are together."""
+
+    def loss(self, batch: Batch, noise: Noise) -> Losses:
+        bad = round(self.progress * 10) in (2, 5)
+        return {"loss": super().loss(batch, noise)["loss"] * (math.nan if bad else 1.0)}
+
+
+@pytest.mark.slow
+def test_devices_skip_together_and_each_tells_where_it_hangs(tmp_path: Path) -> None:
+    started(2, WORKER.with_name("health_worker.py"), str(tmp_path))
+    first, second = (load_file(tmp_path / f"rank{rank}.safetensors") for rank in (0, 1))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+    assert first.pop("skipped").tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 2, 2]
+
+    # as if the whole batches were no good
+    torch.manual_seed(0)
+    alone = TrainingModule(Faulty(), lambda p: torch.optim.Adam(p, lr=0.01), Constant(), 640, nonfinite="skip")
+    fit(alone, 640, [])
+    there = alone.raw_state_dict() | {f"average of {name}": value for name, value in alone.ema.state_dict().items()}
+    assert there.keys() == first.keys()
+    for name, value in there.items():
+        torch.testing.assert_close(first[name], value, rtol=1e-5, atol=1e-6)
+
+    told = [(tmp_path / f"hang-rank{rank}.txt").read_text() for rank in (0, 1)]
+    assert "rank 0: no batch was finished for 0.5 s; 448 images seen, in the phase communication" in told[0]
+    assert "in average_gradients\n" in told[0]
+    assert "rank 1: no batch was finished for 0.5 s; 448 images seen, in the phase forward_backward" in told[1]
+    assert "in nap\n" in told[1]

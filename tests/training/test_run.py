@@ -75,6 +75,14 @@ def test_previews_are_part_of_an_experiment_that_selects_by_them() -> None:
     assert recipe_hash(by_fd | {"protocol": {"reference": "test", "samples": 99}}) == recipe_hash(by_fd)
 
 
+def test_only_skipping_is_part_of_an_experiment_of_what_watches_over_it() -> None:
+    def hashed(**training: object) -> str:
+        return recipe_hash(CONFIG | {"training": {"clip": 1.0} | training})
+
+    assert hashed() == hashed(nonfinite="stop") == hashed(nonfinite="stop", watchdog=5.0, log_every=1)
+    assert hashed(nonfinite="skip") == hashed(nonfinite="skip", watchdog=None) != hashed()
+
+
 def test_a_folder_of_before_selections_is_found_again(tmp_path: Path) -> None:
     old = CONFIG | {"training": {"clip": 1.0}}
     new = CONFIG | {"training": {"clip": 1.0, "select": None, "preview_every": 5}}

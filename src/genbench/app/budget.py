@@ -15,6 +15,7 @@ from genbench.app.build import build
 from genbench.app.first_stage import remember_latents
 from genbench.app.text_encoder import remember_captions
 from genbench.core import ConfigError, GenerativeModel, StreamNoise
+from genbench.core.errors import first_line
 from genbench.data.dataset import ImageDataset
 from genbench.data.module import ImageDataModule
 
@@ -72,6 +73,15 @@ def flops_per_image(config: Mapping[str, Any], dataset: ImageDataset) -> float:
         model: GenerativeModel = build(config["model"])
         remember_latents(model, dataset)
         remember_captions(model, dataset)
+        return operations(model, dataset)
+
+
+def operations(model: GenerativeModel, dataset: ImageDataset) -> float:
+    """As `flops_per_image`, of a model that is on the CPU, which is left as it was."""
+    buffers = [buffer.clone() for buffer in model.buffers()]
+    # not `torch.manual_seed`, which would also seed every GPU
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
         feed = ImageDataModule(dataset, COUNTED, COUNTED, seed=0)
         images = next(iter(feed.train_dataloader()))
         batch = feed.on_after_batch_transfer(images, 0)
@@ -84,7 +94,20 @@ def flops_per_image(config: Mapping[str, Any], dataset: ImageDataset) -> float:
         with sdpa_kernel(SDPBackend.MATH), counter:
             for step in steps:
                 torch.autograd.backward(step.loss(batch, StreamNoise(len(batch)))["loss"])
+    model.zero_grad(set_to_none=True)
+    for buffer, before in zip(model.buffers(), buffers, strict=True):
+        buffer.copy_(before)
     return float(counter.get_total_flops()) / len(batch)
+
+
+def operations_if_countable(model: GenerativeModel, dataset: ImageDataset) -> float | None:
+    """As `operations`, for the record of a training: a missing figure must not cost it."""
+    try:
+        return operations(model, dataset)
+    except Exception as error:  # whatever a model raises on its first batch, or the counter at its operations
+        log.warning("no mfu is recorded, since operations cannot be counted: %s", first_line(error))
+        model.zero_grad(set_to_none=True)
+        return None
 
 
 class _Everything(contextlib.nullcontext[None]):

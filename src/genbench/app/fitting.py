@@ -61,6 +61,7 @@ def training_module(model: GenerativeModel, config: Mapping[str, Any]) -> Traini
         accumulate=settings["accumulate"],
         channels_last=settings["channels_last"],
         compile=settings["compile"],
+        nonfinite=settings["nonfinite"],
     )
 
 

@@ -34,6 +34,7 @@ from genbench.networks.backbone import Backbone
 from genbench.sweep.search import Direction
 from genbench.sweep.wandb import Method
 from genbench.training.lr import LRSchedule
+from genbench.training.nonfinite import NonFinite
 
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -68,6 +69,8 @@ class Training(Section):
     compile: bool = False  # as above
     matmul_precision: Literal["highest", "high", "medium"] = "highest"  # as above
     activation_checkpointing: bool = False  # as above
+    nonfinite: NonFinite = "stop"  # as above
+    watchdog: Annotated[float, Field(gt=0)] | None = None  # as above
 
 
 @dataclass

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 from pytorch_lightning.loggers.logger import Logger
 
-from genbench.app.budget import settle_budget
+from genbench.app.budget import operations_if_countable, settle_budget
 from genbench.app.build import build, open_data
 from genbench.app.first_stage import settle_first_stage
 from genbench.app.fitting import fit, trainer_of, training_data, training_model, training_module
@@ -40,6 +40,7 @@ from genbench.training.recorder import Recorder
 from genbench.training.selection import Selection
 from genbench.training.snapshots import Snapshots
 from genbench.training.wandb import WandbLogger
+from genbench.training.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,8 @@ def _fit(
     settings, budget = config["training"], config["budget"]
     module = training_module(model, config)
     data = training_data(dataset, config)
-    recorder = Recorder(settings["log_every"])
+    flops = operations_if_countable(model, dataset) if loggers else None
+    recorder = Recorder(settings["log_every"], flops)
     checkpoint = ResumeCheckpoint(run.checkpoint, run.previous, settings["checkpoint_every"], recorder)
     selection = Selection(run.best, settings["select"]) if settings["select"] else None
     callbacks: list[pl.Callback] = [recorder, checkpoint, Progress(run.path.name), Preemption(checkpoint)]
@@ -136,6 +138,8 @@ def _fit(
         callbacks[1:1] = [looks, *_pruning(config, looks, checkpoint)]
     if settings["ema_snapshot_every"] is not None:
         callbacks.insert(1, Snapshots(run.averages, settings["ema_snapshot_every"]))
+    if settings["watchdog"] is not None:
+        callbacks.append(Watchdog(settings["watchdog"], run.hang(rank())))
     with numerics(settings["matmul_precision"]):
         trainer = trainer_of(config, run.path, callbacks, loggers)
         resuming = from_first("read the checkpoint", lambda: _announce(run, module))
@@ -151,6 +155,7 @@ def _fit(
         "images_per_second": round(module.images_seen / max(seconds, 1e-9), 1),
         "params": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "selected": selection.record if selection else None,
+        "skipped": module.skips.total if module.skips is not None else 0,
     }
     with together("finish the run"):
         if rank() == 0:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,9 +14,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from genbench.core import Batch, ConfigError, GenerativeModel, StreamNoise, TrainStep
+from genbench.training.clock import Clock
 from genbench.training.ema import EMA
 from genbench.training.lr import LRSchedule
+from genbench.training.nonfinite import NonFinite, Skips
 from genbench.training.replicas import average_gradients
+from genbench.training.rng import rng_state, set_rng_state
 
 OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
 
@@ -28,7 +30,8 @@ class TrainingModule(pl.LightningModule):
     `images_seen` is the only clock. Optimisation is manual throughout, so that a GAN's two moves are no
     special case and Lightning's `global_step`, which counts every optimiser, is never read. `images` is the
     budget; `accumulate` splits each batch into that many pieces to save memory. `channels_last` and `compile` make
-    it faster where the hardware likes them, and change weights by rounding alone.
+    it faster where the hardware likes them, and change weights by rounding alone. With `nonfinite="skip"` a move whose
+    loss or gradient is not finite leaves weights, buffers, optimiser and average as they were, on all devices alike.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class TrainingModule(pl.LightningModule):
         accumulate: int = 1,
         channels_last: bool = False,
         compile: bool = False,
+        nonfinite: NonFinite = "stop",
     ) -> None:
         super().__init__()
         if accumulate < 1:
@@ -58,10 +62,13 @@ class TrainingModule(pl.LightningModule):
         self.moves = list(model.train_steps())
         self.factory, self.lr_scheduler, self.images = optimizer, lr_scheduler, images
         self.clip, self.accumulate = clip, accumulate
-        self.images_seen, self.seconds = 0, 0.0
+        self.images_seen = 0
+        self.clock = Clock()
+        self.skips = Skips(move.name for move in self.moves) if nonfinite == "skip" else None
+        self.waits = False  # whether averages do, since a move that they follow was skipped
         self.ema = EMA(self._averaged_parameters(), ema_half_life, ema_rampup)
         self._grad_norm: Tensor | None = None
-        self._mark: float | None = None
+        self._refused = False
         self._rng: dict[str, Any] | None = None
         self._group: Any = None  # of torch.distributed, where the default one cannot reach the device
 
@@ -80,17 +87,29 @@ class TrainingModule(pl.LightningModule):
         optimizers = wrapped if isinstance(wrapped, list) else [wrapped]
         losses: dict[str, Tensor] = {}
         self.model.progress = self.images_seen / self.images
+        self.waits = False
+        seen = len(batch) * self.trainer.world_size
         for move, optimizer in zip(self.moves, optimizers, strict=True):
             losses |= self._move(move, optimizer, batch)
+            if self.skips is not None:
+                self.skips.count(move.name, self._refused, self.images_seen + seen)
+                self.waits |= self._refused and move.averaged
         if self._scaler is not None:
             losses["loss_scale"] = torch.tensor(self._scaler.get_scale(), device=self.device)
-        seen = len(batch) * self.trainer.world_size
         self.images_seen += seen
-        self.ema.update(self.images_seen, seen)
+        self.clock.enter("ema")
+        if not self.waits:
+            self.ema.update(self.images_seen, seen)
+        self.clock.enter("rest")
         return losses
 
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.clock.enter("data")  # what callbacks do is over: Lightning fetches the next batch
+
     def _move(self, move: TrainStep, optimizer: Any, batch: Batch) -> dict[str, Tensor]:
+        self.clock.enter("forward_backward")
         alone = len(self.moves) == 1
+        buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skips is not None else []
         if not alone:
             self.toggle_optimizer(optimizer)
         optimizer.zero_grad(set_to_none=True)
@@ -104,12 +123,20 @@ class TrainingModule(pl.LightningModule):
             self.manual_backward(losses["loss"] * share)
             for name, value in losses.items():
                 logged[name] = logged.get(name, 0.0) + value.detach() * share
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        if self.skips is not None:
+            self.skips.show(logged["loss"], parameters)
         if self.trainer.world_size > 1:
-            average_gradients([p for group in optimizer.param_groups for p in group["params"]], self._group)
+            self.clock.enter("communication")
+            average_gradients(parameters, self._group)
+        self.clock.enter("optimizer")
         for group in optimizer.param_groups:
             base = group.setdefault("base_lr", group["lr"])
             group["lr"] = base * self.lr_scheduler.factor(self.images_seen, self.images)
         optimizer.step()
+        if self._refused:
+            for buffer, before in zip(self.model.buffers(), buffers, strict=True):
+                buffer.copy_(before)
         if not alone:
             self.untoggle_optimizer(optimizer)
             logged[f"{move.name}_loss"] = logged.pop("loss")
@@ -132,6 +159,7 @@ class TrainingModule(pl.LightningModule):
             # too large a scale, no ruin: the scaler makes no step and tries a smaller one next
             norm = torch.where(norm.isfinite(), norm, 0.0)
         self._grad_norm = norm
+        self._refused = self.skips is not None and self.skips.refuses(norm, parameters)
 
     # -- the clock of training seconds -----------------------------------------------------------------------
 
@@ -140,27 +168,17 @@ class TrainingModule(pl.LightningModule):
         if self.trainer.world_size > 1 and self.device.type == "cuda":
             self._group = dist.new_group(backend="nccl")
         if self._rng is not None:
-            _set_rng(self._rng, self.device)
+            set_rng_state(self._rng, self.device)
             self._rng = None
-        self._mark = time.perf_counter()
+        self.clock.start(self.device)
 
     def elapsed(self) -> float:
         """Seconds of training so far, over all resumes, without judging and saving."""
-        if self._mark is not None:
-            now = time.perf_counter()
-            self.seconds, self._mark = self.seconds + now - self._mark, now
-        return self.seconds
+        return self.clock.elapsed()
 
-    @contextmanager
-    def off_the_clock(self) -> Iterator[None]:
+    def off_the_clock(self) -> AbstractContextManager[None]:
         """Time spent inside is not training time."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        self.elapsed()
-        try:
-            yield
-        finally:
-            self._mark = time.perf_counter()
+        return self.clock.off()
 
     # -- what a resumed training needs beside weights and optimisers -----------------------------------------
 
@@ -169,14 +187,17 @@ class TrainingModule(pl.LightningModule):
             "images_seen": self.images_seen,
             "seconds": self.elapsed(),
             "ema": self.ema.state_dict(),
-            "rng": _get_rng(self.device),
+            "rng": rng_state(self.device),
             "world_size": self.trainer.world_size,
+            "skips": None if self.skips is None else self.skips.state_dict(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["genbench"]
-        self.images_seen, self.seconds, self._rng = state["images_seen"], state["seconds"], state["rng"]
+        self.images_seen, self.clock.seconds, self._rng = state["images_seen"], state["seconds"], state["rng"]
         self.ema.load_state_dict(state["ema"])
+        if self.skips is not None and state.get("skips"):
+            self.skips.load_state_dict(state["skips"])
 
     def averaged_state_dict(self) -> dict[str, Tensor]:
         """The model's weights as they are judged: averaged where the EMA follows, live elsewhere."""
@@ -185,14 +206,3 @@ class TrainingModule(pl.LightningModule):
     def raw_state_dict(self) -> dict[str, Tensor]:
         """The model's weights as the optimiser left them."""
         return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
-
-
-def _get_rng(device: torch.device) -> dict[str, Tensor | None]:
-    on_gpu = device.type == "cuda"
-    return {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(device) if on_gpu else None}
-
-
-def _set_rng(state: dict[str, Any], device: torch.device) -> None:
-    torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"] is not None and device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda"].cpu(), device)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
+import torch.distributed as dist
 from PIL import Image
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from genbench.core.files import write_atomically
 from genbench.core.grid import image_grid
 from genbench.training.every import Every
 from genbench.training.module import TrainingModule
+from genbench.training.replicas import reaching_others
 from genbench.training.selection import Selection
 
 Look = Callable[[], tuple[Tensor, Mapping[str, float], Sequence[str] | None]]
@@ -56,28 +58,32 @@ class Preview(pl.Callback):
         assert isinstance(module, TrainingModule)
         if self.every.due(module.images_seen) or module.images_seen >= module.images:
             self.looked_at = module.images_seen
-            if trainer.is_global_zero:
-                self.show(trainer, module)
+            with module.off_the_clock():
+                if trainer.is_global_zero:
+                    self.show(trainer, module)
+                if trainer.world_size > 1:
+                    # the others wait here, off the clock too, and not for gradients, where a watch is kept on them
+                    with reaching_others():
+                        dist.barrier()
 
     def show(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """Draws, measures and logs."""
-        with module.off_the_clock():
-            with module.ema.applied():
-                module.model.eval()
-                try:
-                    images, numbers, captions = self.look()
-                finally:
-                    module.model.train()
-            self.numbers = dict(numbers)
-            record = {**numbers, "seconds": module.seconds}
-            sheet = image_grid(images)
-            self._save(sheet, module.images_seen)
-            for logger in trainer.loggers:
-                logger.log_metrics(record, step=module.images_seen)
-                if isinstance(logger, ImageLogger):
-                    _log(logger, images, sheet, captions, module.images_seen)
-            if self.selection is not None:
-                self.selection.offer(module.images_seen, numbers[self.selection.metric], module.averaged_state_dict)
+        with module.ema.applied():
+            module.model.eval()
+            try:
+                images, numbers, captions = self.look()
+            finally:
+                module.model.train()
+        self.numbers = dict(numbers)
+        record = {**numbers, "seconds": module.elapsed()}
+        sheet = image_grid(images)
+        self._save(sheet, module.images_seen)
+        for logger in trainer.loggers:
+            logger.log_metrics(record, step=module.images_seen)
+            if isinstance(logger, ImageLogger):
+                _log(logger, images, sheet, captions, module.images_seen)
+        if self.selection is not None:
+            self.selection.offer(module.images_seen, numbers[self.selection.metric], module.averaged_state_dict)
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.selection is None else {"selection": self.selection.state_dict()}

@@ -1,7 +1,8 @@
-"""Losses to the loggers, averaged over an interval, and the alarm for losses that are no longer finite."""
+"""Losses and the health of a training to the loggers, and the alarm for losses that are no longer finite."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,27 +12,41 @@ from torch import Tensor
 from genbench.core import TrainingError
 from genbench.training.every import Every
 from genbench.training.module import TrainingModule
+from genbench.training.nonfinite import REMEDY
+from genbench.training.peak import peak_flops, peak_memory
 from genbench.training.replicas import reaching_others
+
+log = logging.getLogger(__name__)
 
 
 class Recorder(pl.Callback):
-    """At every multiple of `every` images: mean losses, learning rate, seconds and images/s to all loggers.
+    """At every multiple of `every` images to all loggers: losses and the health of training, of the interval.
 
-    Losses wait on the device until then, so recording costs one transfer an interval.
+    Losses and the norm of every move's gradient before clipping, as means; `lr`; `seconds`; `images_per_second` of all
+    devices together; with the operations of an image (`flops`) `mfu`, the share of the devices' measured peak
+    (Chowdhery et al. 2022, appendix B); `time/PHASE`, each phase's share; `peak_memory_gib` of the first process; and
+    how many moves were `skipped` so far, where they are. Losses wait on the device until then, so recording costs one
+    transfer an interval.
 
     Raises:
-        TrainingError: a loss or gradient norm is not finite; names the image count at which it happened.
+        TrainingError: a loss or gradient norm is not finite, and moves are not skipped for it; names the image count at
+            which it happened.
     """
 
-    def __init__(self, every: int) -> None:
-        self.every = Every(every, "log_every")
+    def __init__(self, every: int, flops: float | None = None) -> None:
+        self.every, self.flops = Every(every, "log_every"), flops
+        self._peak = 0.0
         self._pending: list[tuple[int, dict[str, Tensor]]] = []
         self._last = (0, 0.0)
+        self._skipped = 0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
         self._pending.clear()
         self._last = (module.images_seen, module.elapsed())
+        self._skipped = module.skips.total if module.skips is not None else 0
+        if self.flops is not None:
+            self._peak = trainer.world_size * peak_flops(module.device, str(trainer.precision))
         self.every.start(module.images_seen)
 
     def on_train_batch_end(
@@ -56,27 +71,40 @@ class Recorder(pl.Callback):
             # over all devices, each of which has seen its share of the images
             with reaching_others():
                 values = trainer.strategy.reduce(values, reduce_op="mean").cpu()
-            bad = (~values.isfinite()).nonzero()
-            if len(bad):
-                raise TrainingError(self._alarm(name, float(values[bad[0, 0]]), self._pending[int(bad[0, 0])][0]))
-            means[name] = float(values.mean())
+            finite = values.isfinite()
+            if module.skips is None and not finite.all():
+                bad = int((~finite).nonzero()[0, 0])
+                raise TrainingError(self._alarm(name, float(values[bad]), self._pending[bad][0]))
+            if finite.any():
+                means[name] = float(values[finite].mean())
         images, seconds = module.images_seen, module.elapsed()
         speed = (images - self._last[0]) / max(seconds - self._last[1], 1e-9)
-        optimizer = trainer.optimizers[0]
         record = {
             **means,
-            "lr": optimizer.param_groups[0]["lr"],
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": seconds,
             "images_per_second": speed,
+            **({} if self.flops is None else {"mfu": self.flops * speed / self._peak}),
+            **{f"time/{phase}": round(share, 4) for phase, share in module.clock.shares().items()},
+            "peak_memory_gib": round(peak_memory(module.device), 3),
+            **self._skips(module, images),
         }
         for logger in trainer.loggers:
             logger.log_metrics(record, step=images)
         self._pending.clear()
         self._last = (images, seconds)
 
+    def _skips(self, module: TrainingModule, images: int) -> dict[str, int]:
+        if module.skips is None:
+            return {}
+        if (new := module.skips.total - self._skipped) and module.trainer.is_global_zero:
+            log.warning("%d moves skipped up to %d images: a loss or gradient was not finite", new, images)
+        self._skipped = module.skips.total
+        return {"skipped": module.skips.total}
+
     @staticmethod
     def _alarm(name: str, value: float, images: int) -> str:
         return (
             f"{name} is {value} at {images} images seen; training stopped; an earlier checkpoint, if any, is kept: "
-            "try a lower optimizer.lr, a longer lr_scheduler.warmup, training.clip=1 or trainer.precision=32-true"
+            f"{REMEDY}, or training.nonfinite=skip"
         )

@@ -47,7 +47,8 @@ class Snapshots(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(module, TrainingModule)
-        self._update(module, len(batch) * trainer.world_size)
+        if not module.waits:
+            self._update(module, len(batch) * trainer.world_size)
         due = self.every.due(module.images_seen) or module.images_seen == module.images
         if due and trainer.is_global_zero:
             with module.off_the_clock():

@@ -1,0 +1,72 @@
+"""What a device can do at most: the peaks of its arithmetic, measured, and of this process's memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from functools import cache
+
+import torch
+from torch import Tensor
+
+LARGEST = 8192
+LONG_ENOUGH = 0.01
+"""Seconds of a product that is long enough to be timed."""
+TYPES = {"16": torch.float16, "bf16": torch.bfloat16}
+
+
+@cache
+def peak_flops(device: torch.device, precision: str) -> float:
+    """Floating-point operations a second of the fastest product of two square matrices, a multiply-add being two.
+
+    `precision` is Lightning's name; a mixed one may compute in either of its types, and the faster counts. float32 on
+    CUDA is TF32 where matrix products or convolutions may use it, which convolutions may by default. Measured once a
+    process, in some tenths of a second, without a random number.
+    """
+    bits, _, kind = precision.partition("-")
+    types = {TYPES.get(bits, torch.float32)} | ({torch.float32} if kind == "mixed" else set())
+    multiply, convolve = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = multiply.allow_tf32
+    multiply.allow_tf32 = before or convolve.allow_tf32
+    try:
+        return max(_fastest(device, dtype) for dtype in types)
+    finally:
+        multiply.allow_tf32 = before
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+
+
+def _fastest(device: torch.device, dtype: torch.dtype) -> float:
+    """Larger and larger matrices, until a product takes long enough."""
+    best, size = 0.0, 256
+    while True:
+        # not constants, by which a GPU draws less power and clocks higher
+        matrix = torch.linspace(-1.0, 1.0, size * size, device=device).view(size, size).to(dtype)
+        seconds = min(_seconds(matrix) for _ in range(3))
+        best = max(best, 2.0 * size**3 / seconds)
+        if seconds >= LONG_ENOUGH or size == LARGEST:
+            return best
+        size *= 2
+
+
+def _seconds(matrix: Tensor) -> float:
+    _finish(matrix.device)
+    start = time.perf_counter()
+    torch.mm(matrix, matrix)
+    _finish(matrix.device)
+    return time.perf_counter() - start
+
+
+def _finish(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def peak_memory(device: torch.device) -> float:
+    """GiB: the most that tensors held on a CUDA device, or elsewhere this process in main memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
