@@ -31,7 +31,7 @@ from genbench.data.dataset import ImageDataset
 from genbench.data.module import ImageDataModule
 from genbench.evaluation.ranks import from_first, rank, together, world
 from genbench.run import Run, recipe_hash
-from genbench.training.checkpoint import ResumeCheckpoint, newest
+from genbench.training.checkpoint import InPlace, ResumeCheckpoint, newest
 from genbench.training.jsonl import JsonlLogger
 from genbench.training.module import TrainingModule
 from genbench.training.preemption import Preemption, Stopped
@@ -90,6 +90,7 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     with _locked(run):
         if from_first("look at the run folder", lambda: run.finished):
             if rank() == 0:
+                run.tidy()  # a kill may have come between the last file and this
                 log.warning("%s is finished already: nothing to train", run.path)
             if judge is not None:
                 judge(run)
@@ -160,7 +161,7 @@ def _fit(
                 num_sanity_val_steps=0,
                 use_distributed_sampler=False,
                 # never SLURM's, which would requeue from inside a signal's handler
-                plugins=[TorchElasticEnvironment() if world() > 1 else LightningEnvironment()],
+                plugins=[TorchElasticEnvironment() if world() > 1 else LightningEnvironment(), InPlace()],
             )
         except (MisconfigurationException, ValueError) as error:
             raise ConfigError(f"trainer: {error}: try trainer=auto or trainer=cpu") from error
