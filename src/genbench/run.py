@@ -251,7 +251,11 @@ class Run:
             write_atomically(self.raw, save({name: value.contiguous() for name, value in raw.items()}))
         file = self.weights if equal else self.raw
         write_json(self.path / "training.json", {**summary, "raw": file.name})
-        for needless in (self.checkpoint, self.previous, self.best):
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Removes what only an unfinished training needs, and halves of files that killed attempts left."""
+        for needless in (self.checkpoint, self.previous, self.best, *self.path.rglob("*.partial")):
             needless.unlink(missing_ok=True)
 
     def result_path(self, protocol: str, variation: str | None = None) -> Path:

@@ -248,15 +248,17 @@ def test_a_death_between_the_two_files_is_resumed_from_the_one_that_is_there(
 def test_checkpoints_of_which_none_can_be_read_are_named_and_left(
     tiny: Train, unplug: Callable[..., None], tmp_path: Path
 ) -> None:
-    unplug(1, "vae", "training.checkpoint_every=300")
-    path = tmp_path / "run" / "checkpoint.ckpt"
-    content = truncated(path.read_bytes())
-    path.write_bytes(content)
+    unplug(2, "vae", "training.checkpoint_every=256")
+    both = [tmp_path / "run" / name for name in ("checkpoint.ckpt", "previous.ckpt")]
+    contents = [damage(path.read_bytes()) for path, damage in zip(both, (truncated, flipped), strict=True)]
+    for path, content in zip(both, contents, strict=True):
+        path.write_bytes(content)
     with pytest.raises(RunError, match=r"cannot read the checkpoint .*delete .*ckpt to train from the start"):
-        tiny("vae", "training.checkpoint_every=300")
-    assert path.read_bytes() == content
-    path.unlink()
-    assert tiny("vae", "training.checkpoint_every=300").finished
+        tiny("vae", "training.checkpoint_every=256")
+    assert [path.read_bytes() for path in both] == contents
+    for path in both:
+        path.unlink()
+    assert tiny("vae", "training.checkpoint_every=256").finished
 
 
 def test_weights_of_another_model_are_refused(tiny: Train) -> None:

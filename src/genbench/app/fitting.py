@@ -25,6 +25,7 @@ from genbench.core.errors import first_line
 from genbench.data.dataset import ImageDataset
 from genbench.data.module import ImageDataModule
 from genbench.evaluation.ranks import world
+from genbench.training.checkpoint import InPlace
 from genbench.training.module import TrainingModule
 from genbench.training.preemption import Stopped
 from genbench.training.recompute import recompute
@@ -110,7 +111,7 @@ def trainer_of(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             # never SLURM's, which would requeue from inside a signal's handler
-            plugins=[TorchElasticEnvironment() if world() > 1 else LightningEnvironment()],
+            plugins=[TorchElasticEnvironment() if world() > 1 else LightningEnvironment(), InPlace()],
         )
     except (MisconfigurationException, ValueError) as error:
         raise ConfigError(f"trainer: {error}: try trainer=auto or trainer=cpu") from error

@@ -89,6 +89,7 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     with _locked(run):
         if from_first("look at the run folder", lambda: run.finished):
             if rank() == 0:
+                run.tidy()  # a kill may have come between the last file and this
                 log.warning("%s is finished already: nothing to train", run.path)
             if judge is not None:
                 judge(run)

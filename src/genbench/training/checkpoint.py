@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from genbench.core import RunError
 from genbench.core.errors import first_line
@@ -18,6 +19,14 @@ from genbench.training.module import TrainingModule
 from genbench.training.recorder import Recorder
 
 log = logging.getLogger(__name__)
+
+
+class InPlace(TorchCheckpointIO):
+    """Writes checkpoints where they belong; Lightning's own way is through memory and the system's temporary folder,
+    where a killed process would leave them."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        torch.save(checkpoint, path)
 
 
 class ResumeCheckpoint(pl.Callback):
