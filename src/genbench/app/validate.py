@@ -52,7 +52,7 @@ def validate_run(config: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: see `validate`.
     """
-    from genbench.app.schema import ModelConfig, TrainConfig
+    from genbench.app.schema_training import ModelConfig, TrainConfig
 
     validate(config, TrainConfig if "training" in config else ModelConfig)
 
