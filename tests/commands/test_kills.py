@@ -110,4 +110,5 @@ def differences(hunted: Run, straight: Run) -> list[str]:
 
 
 def without_clock(record: dict[str, float]) -> dict[str, float]:
-    return {key: value for key, value in record.items() if key not in ("time", "seconds", "images_per_second")}
+    clocks = ("time", "seconds", "images_per_second", "mfu", "peak_memory_gib")
+    return {key: value for key, value in record.items() if key not in clocks and not key.startswith("time/")}
