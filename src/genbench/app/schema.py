@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from genbench.app.schema_training import Count, Natural, Seed, TrainConfig
+from genbench.app.schema_training import Count, Natural, Seed, SweepConfig, TrainConfig
 from genbench.app.validate import Section
 from genbench.data.dataset import ImageDataset
 from genbench.data.shards import OnError
@@ -21,28 +21,6 @@ from genbench.evaluation.protocol import Protocol
 from genbench.families.autoregressive import TokenSampler
 from genbench.features import FeatureExtractor
 from genbench.metrics import Metric
-from genbench.sweep.search import Direction
-from genbench.sweep.wandb import Method
-
-
-@dataclass
-class SweepFile(Section):
-    """What W&B is told of a sweep beside its trainings."""
-
-    method: Method
-    objective: str
-    direction: Direction | None
-    name: str | None
-    runs: Count | None
-    out: str
-    searched: list[str]
-
-
-@dataclass(kw_only=True)
-class SweepConfig(TrainConfig):
-    """`genbench sweep`."""
-
-    sweep: SweepFile
 
 
 @dataclass

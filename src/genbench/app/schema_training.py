@@ -1,4 +1,4 @@
-"""What the config of a training holds, and with it the config in every run folder: see `schema`."""
+"""What the config of a training holds, of one or a search among them, and so that in every run folder: see `schema`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from genbench.families.autoregressive import TokenSampler
 from genbench.features import FeatureExtractor
 from genbench.metrics import Metric
 from genbench.networks.backbone import Backbone
+from genbench.sweep.search import Direction
+from genbench.sweep.wandb import Method
 from genbench.training.lr import LRSchedule
 from genbench.training.nonfinite import NonFinite
 
@@ -115,3 +117,23 @@ class TrainConfig(ModelConfig):
     start_sha256: str | None = None  # as above
     judge: bool = False  # as above
     trial: TrialOf | None = None  # as above
+
+
+@dataclass
+class SweepFile(Section):
+    """What W&B is told of a sweep beside its trainings."""
+
+    method: Method
+    objective: str
+    direction: Direction | None
+    name: str | None
+    runs: Count | None
+    out: str
+    searched: list[str]
+
+
+@dataclass(kw_only=True)
+class SweepConfig(TrainConfig):
+    """`genbench sweep`."""
+
+    sweep: SweepFile
