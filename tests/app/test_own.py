@@ -7,7 +7,7 @@ import pytest
 
 from genbench.app.build import resolve
 from genbench.app.compose import compose
-from genbench.app.own import with_own
+from genbench.app.own import with_own, without_own
 from genbench.core import ConfigError
 from genbench.run import Run
 
@@ -64,6 +64,15 @@ def test_single_values_of_a_sampler_are_changes_of_the_runs_own(made):
         assert compose(command, [f"run={run}"]).sampler is None  # a run's own sampler has no part in the hash
     with pytest.raises(ConfigError, match=r"sampler\.guidance"):
         compose("sample", [f"run={made('model=vae', folder='vae')}", "sampler.guidance=2"])
+
+
+def test_a_job_that_is_given_its_parents_choices_finds_its_own_again(made):
+    run = made(*SHAPES)
+    parents = with_own("evaluate", [f"run={run}", "sampler.steps=3"])
+    assert parents[:3] == ["protocol=own", "features=own", "sampler=own"]
+    assert with_own("evaluate", parents) == parents
+    assert without_own(parents) == [f"run={run}", "sampler.steps=3"]
+    assert without_own(["likelihood=own"]) == ["likelihood=own"]
 
 
 def test_runs_of_a_sweep_bring_what_they_agree_on(made):

@@ -131,7 +131,7 @@ def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
     source, out = fill(tmp_path / "source"), tmp_path / "out"
     (out / ".unfinished").mkdir(parents=True)
     (out / ".unfinished" / "what").write_text(
-        f"source={source} shard_images=10 shard_mb=100 caption_column=text test_fraction=0.1 on_error=stop"
+        f"source={source} shard_images=10 shard_mb=100 caption_column=text test_fraction=0.1"
     )
     with FileLock(out / ".unfinished" / "lock"), pytest.raises(ConfigError, match="another process is packing into"):
         pack(source, out, SMALL)

@@ -20,7 +20,7 @@ from genbench.core import ConfigError, DataError
 from genbench.data.image_folder import ImageFolder
 from genbench.data.images import Images, ImageTable, ResidentTable
 from genbench.data.loader import TrainLoader
-from genbench.data.pack import pack
+from genbench.data.pack import Packing, pack
 from genbench.data.shard_index import INDEX, read_index
 from genbench.data.webdataset import WebDataset
 
@@ -52,6 +52,18 @@ def streamed(out: Path | str, **change: object) -> ImageTable:
 
 def same(one: Images, other: Images) -> bool:
     return torch.equal(one.image, other.image) and torch.equal(one.index, other.index) and one.caption == other.caption
+
+
+def test_a_shard_of_which_nothing_could_be_read_is_no_hindrance(tmp_path: Path) -> None:
+    source, out = fill(tmp_path / "source", 20), tmp_path / "out"
+    (source / "dog" / "02.part.png").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="on_error=skip"):
+        pack(source, out, Packing(shard_images=1))
+    index, _ = pack(source, out, Packing(shard_images=1, on_error="skip"))  # goes on with what is there
+    assert sorted(shard.images for shard in index.shards) == [0, *[1] * 59]
+    data = WebDataset(str(out), **FIT)
+    labels = torch.cat([data.table(split).label for split in ("train", "test")])
+    assert torch.bincount(labels).tolist() == [20, 19, 20]
 
 
 @pytest.mark.parametrize("settings", [FIT, {**FIT, "channels": 1}, {"size": 6, "crop": "center"}])

@@ -91,12 +91,14 @@ def operations(model: GenerativeModel, dataset: ImageDataset) -> float:
         # the fused kernels of attention are no operations the counter knows
         counter: Any = FlopCounterMode(display=False)
         counter.mod_tracker = _Everything()
-        with sdpa_kernel(SDPBackend.MATH), counter:
-            for step in steps:
-                torch.autograd.backward(step.loss(batch, StreamNoise(len(batch)))["loss"])
-    model.zero_grad(set_to_none=True)
-    for buffer, before in zip(model.buffers(), buffers, strict=True):
-        buffer.copy_(before)
+        try:
+            with sdpa_kernel(SDPBackend.MATH), counter:
+                for step in steps:
+                    torch.autograd.backward(step.loss(batch, StreamNoise(len(batch)))["loss"])
+        finally:
+            model.zero_grad(set_to_none=True)
+            for buffer, before in zip(model.buffers(), buffers, strict=True):
+                buffer.copy_(before)
     return float(counter.get_total_flops()) / len(batch)
 
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from genbench.app.hints import misspelt, refuse_unknown_choices
-from genbench.app.own import with_own
+from genbench.app.own import with_own, without_own
 from genbench.app.paths import conf_dir, user_dir
 from genbench.app.quoting import gathered, quoted
 
@@ -44,7 +44,7 @@ def run(command: str) -> None:
         print(f"error: {job}: {message}", file=sys.stderr)
         raise JobFailedError(f"error: {message}")
 
-    arguments = quoted(sys.argv[1:])
+    arguments = without_own(quoted(sys.argv[1:]))
     if command == "sweep":
         arguments = gathered(arguments)
     refuse_unknown_choices(arguments)

@@ -9,6 +9,13 @@ from omegaconf import OmegaConf
 
 OWN = "own"
 JUDGED_BY = ("protocol", "features")
+GROUPS = (*JUDGED_BY, "sampler")
+
+
+def without_own(arguments: Sequence[str]) -> list[str]:
+    """A command line without what was put before it: a job of a sweep, a command of its own, finds that itself."""
+    put = {f"{group}={OWN}" for group in GROUPS}
+    return [argument for argument in arguments if argument not in put]
 
 
 def with_own(command: str, arguments: Sequence[str]) -> list[str]:
@@ -17,6 +24,7 @@ def with_own(command: str, arguments: Sequence[str]) -> list[str]:
     That is `sampler=own` where single values of a sampler are given, and for `evaluate` the run's protocol, with its
     metrics, and features. Of several runs in a sweep only what they agree on.
     """
+    arguments = without_own(arguments)
     given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     configs = [_config(folder) for folder in given.get("run", "").split(",") if folder]
     judged_by = () if command != "evaluate" else JUDGED_BY

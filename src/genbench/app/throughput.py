@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 WARM_UP = 4
 """Batches before the clock starts: the first are slow. A power of two."""
-ENDLESS = 10**15
-"""Images of the training that is stopped as soon as its speed is known."""
+ENDLESS = 10**12
+"""Batches of the training that is stopped as soon as its speed is known."""
 
 
 def settle_seconds(config: dict[str, Any], dataset: ImageDataset, folder: Path) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def images_per_second(config: dict[str, Any], dataset: ImageDataset, folder: Pat
 
     The first device's clock counts. Nothing is left of the training, in the folder or anywhere else.
     """
-    endless = config | {"budget": config["budget"] | {"images": ENDLESS}}
+    endless = config | {"budget": config["budget"] | {"images": ENDLESS * config["budget"]["batch_size"]}}
     watch = _Stopwatch(min(max(2.0, config["budget"]["seconds"] / 20), 30.0))
     module = training_module(training_model(endless, dataset), endless)
     with numerics(endless["training"]["matmul_precision"]):

@@ -129,7 +129,9 @@ def _fit(
     settings, budget = config["training"], config["budget"]
     module = training_module(model, config)
     data = training_data(dataset, config)
-    flops = operations_if_countable(model, dataset) if loggers else None
+    # what is computed again is no operation of the model's
+    counted = build(config["model"]) if settings["activation_checkpointing"] else model
+    flops = operations_if_countable(counted, dataset) if loggers else None
     recorder = Recorder(settings["log_every"], flops)
     checkpoint = ResumeCheckpoint(run.checkpoint, run.previous, settings["checkpoint_every"], recorder)
     selection = Selection(run.best, settings["select"]) if settings["select"] else None

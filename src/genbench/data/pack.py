@@ -62,7 +62,8 @@ def pack(source: Path, out: Path, how: Packing) -> tuple[Index, int]:
     identity = hashlib.sha256(json.dumps([asdict(how), made_of]).encode()).hexdigest()
     done = finished(out, identity)
     work = out / UNFINISHED
-    settings = [f"{key}={value}" for key, value in asdict(how).items()]
+    # what is left out shows in what a shard is made of
+    settings = [f"{key}={value}" for key, value in asdict(how).items() if key != "on_error"]
     claim(out, work, " ".join([f"source={source.absolute()}", *settings]), done)
     shards, written = [], 0
     with alone(out, work), tqdm(total=sum(map(len, (rows for *_, rows in plan))), unit="img", leave=False) as bar:

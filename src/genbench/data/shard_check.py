@@ -46,8 +46,13 @@ def left_out(files: ShardFiles, index: Index) -> dict[str, list[int]]:
             found: dict[str, list[int]] = json.loads(kept.read_text())
         else:
             bar = tqdm(index.shards, unit="shard", desc="checking", leave=False)
-            found = {shard.name: bad for shard in bar if (bad := _damaged(files, shard))}
-            write_json(kept, found)
+            found, certain = {}, True
+            for shard in bar:
+                bad, for_good = _damaged(files, shard)
+                found |= {shard.name: bad} if bad else {}
+                certain &= for_good
+            if certain:
+                write_json(kept, found)
     images = {shard.name: shard for shard in index.shards}
     for name, bad in found.items():
         first = images[name].file[bad[0]]
@@ -65,18 +70,18 @@ def _stat(path: Path) -> tuple[int, int] | None:
     return (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else None
 
 
-def _damaged(files: ShardFiles, shard: Shard) -> list[int]:
-    """Which images of a shard are not as they were indexed."""
+def _damaged(files: ShardFiles, shard: Shard) -> tuple[list[int], bool]:
+    """Which images of a shard are not as they were indexed; and whether that is for good, and no trouble of reading."""
     path = Path(files.root) / shard.name
     try:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256:
-                return []
+                return [], True
             bad = []
             for k, (offset, size, crc32) in enumerate(zip(shard.offset, shard.size, shard.crc32, strict=True)):
                 file.seek(offset)
                 if zlib.crc32(file.read(size)) != crc32:
                     bad.append(k)
-            return bad
-    except OSError:
-        return list(range(shard.images))
+            return bad, True
+    except OSError as error:
+        return list(range(shard.images)), isinstance(error, FileNotFoundError)

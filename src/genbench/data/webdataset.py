@@ -94,6 +94,7 @@ class ShardTable(ReadTable):
     ) -> None:  # fmt: skip
         self.files, self.decoder, self.levels = files, decoder, levels
         self.shuffle_shards, self.identity = shuffle_shards, identity
+        shards = [shard for shard in shards if shard.images]  # packing may have left out all of one
         self.shards = [(shard.name, shard.sha256) for shard in shards]
         kept = [np.delete(np.arange(shard.images), without.get(shard.name, [])) for shard in shards]
         if not sum(map(len, kept)):
@@ -107,7 +108,7 @@ class ShardTable(ReadTable):
             return [every[i] for i in order.tolist()]
 
         order = column("row").argsort(kind="stable")
-        first = next(shard for shard in shards if shard.images)
+        first = shards[0]
         self._shard = torch.from_numpy(np.repeat(np.arange(len(shards)), [len(k) for k in kept])[order])
         self._bytes = np.stack([column(name)[order] for name in ("offset", "size", "crc32")], axis=1)
         self._file = texts("file")

@@ -155,11 +155,11 @@ class TrainingModule(pl.LightningModule):
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         limit = float("inf") if self.clip is None else self.clip
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit).detach()
+        self._refused = self.skips is not None and self.skips.refuses(norm, parameters)
         if self._scaler is not None and self._scaler.get_scale() >= 1.0:
             # too large a scale, no ruin: the scaler makes no step and tries a smaller one next
             norm = torch.where(norm.isfinite(), norm, 0.0)
         self._grad_norm = norm
-        self._refused = self.skips is not None and self.skips.refuses(norm, parameters)
 
     # -- the clock of training seconds -----------------------------------------------------------------------
 

@@ -26,16 +26,15 @@ def peak_flops(device: torch.device, precision: str) -> float:
     """
     bits, _, kind = precision.partition("-")
     types = {TYPES.get(bits, torch.float32)} | ({torch.float32} if kind == "mixed" else set())
-    multiply, convolve = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = multiply.allow_tf32
-    multiply.allow_tf32 = before or convolve.allow_tf32
+    before = torch.get_float32_matmul_precision()
+    if device.type == "cuda" and before == "highest" and torch.backends.cudnn.allow_tf32:
+        torch.set_float32_matmul_precision("high")
     try:
         return max(_fastest(device, dtype) for dtype in types)
     finally:
-        multiply.allow_tf32 = before
+        torch.set_float32_matmul_precision(before)
         if device.type == "cuda":
             torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats(device)
 
 
 def _fastest(device: torch.device, dtype: torch.dtype) -> float:
@@ -62,6 +61,12 @@ def _seconds(matrix: Tensor) -> float:
 def _finish(device: torch.device) -> None:
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Begins anew what `peak_memory` tells of a CUDA device."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: torch.device) -> float:

@@ -13,7 +13,7 @@ from genbench.core import TrainingError
 from genbench.training.every import Every
 from genbench.training.module import TrainingModule
 from genbench.training.nonfinite import REMEDY
-from genbench.training.peak import peak_flops, peak_memory
+from genbench.training.peak import forget_peak_memory, peak_flops, peak_memory
 from genbench.training.replicas import reaching_others
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class Recorder(pl.Callback):
         self._skipped = module.skips.total if module.skips is not None else 0
         if self.flops is not None:
             self._peak = trainer.world_size * peak_flops(module.device, str(trainer.precision))
+        forget_peak_memory(module.device)
         self.every.start(module.images_seen)
 
     def on_train_batch_end(
