@@ -58,6 +58,8 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         kept["start"] = config["start_sha256"]
     if isinstance(config.get("trainer"), Mapping):
         kept["trainer"] = {k: v for k, v in config["trainer"].items() if k not in NOT_IDENTITY_OF_TRAINER}
+    if isinstance(config.get("data"), Mapping):  # how much of a disk shards may take decides nothing
+        kept["data"] = by_content({k: v for k, v in config["data"].items() if k != "cache_limit"})
     if isinstance(config.get("model"), Mapping):
         kept["model"] = {key: by_content(value) for key, value in config["model"].items() if key != "likelihood"}
     budget = config.get("budget") or {}

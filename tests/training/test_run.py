@@ -83,6 +83,13 @@ def test_only_skipping_is_part_of_an_experiment_of_what_watches_over_it() -> Non
     assert hashed(nonfinite="skip") == hashed(nonfinite="skip", watchdog=None) != hashed()
 
 
+def test_how_much_disk_shards_may_take_is_no_part_of_an_experiment() -> None:
+    def hashed(**data: object) -> str:
+        return recipe_hash(CONFIG | {"data": {"root": "https://shards", "resident_limit": 5} | data})
+
+    assert hashed() == hashed(cache_limit=1) == hashed(cache_limit=2) != hashed(resident_limit=6)
+
+
 def test_a_folder_of_before_selections_is_found_again(tmp_path: Path) -> None:
     old = CONFIG | {"training": {"clip": 1.0}}
     new = CONFIG | {"training": {"clip": 1.0, "select": None, "preview_every": 5}}
