@@ -49,11 +49,12 @@ def test_what_is_chosen_stands_instead(made):
     assert compose("evaluate", [f"run={run}", "protocol=crosswalk"]).features == usual
 
 
-def test_arguments_of_metrics_come_along(made):
-    run = made("model=vae", "metric=[precision_recall]", "metric.precision_recall.neighbours=7")
-    found = resolve(compose("evaluate", [f"run={run}"]))["metric"]
-    assert found == {"precision_recall": found["precision_recall"]}
-    assert found["precision_recall"]["neighbours"] == 7
+def test_arguments_of_metrics_come_along_and_what_follows_from_the_protocol_still_does(made):
+    run = made("model=vae", "metric=[kid,lpips_diversity]", "metric.lpips_diversity.weights=mine.pth")
+    found = resolve(compose("evaluate", [f"run={run}", "protocol.kid_subset_size=37"]))["metric"]
+    assert sorted(found) == ["kid", "lpips_diversity"]
+    assert found["kid"]["subset_size"] == 37
+    assert found["lpips_diversity"]["weights"] == "mine.pth"
 
 
 def test_single_values_of_a_sampler_are_changes_of_the_runs_own(made):

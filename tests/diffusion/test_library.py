@@ -49,7 +49,8 @@ def test_their_ddim_is_ours(steps: int) -> None:
     for schedule in (Linear(), Cosine(), Sigmoid()):
         theirs, ours = DiffusersSampler(steps, scheduler="DDIMScheduler"), DDIM(steps)
         images = [s(NORMAL.denoiser(schedule), schedule, normals(), SeededNoise(0, range(N))) for s in (theirs, ours)]
-        torch.testing.assert_close(*images, rtol=0, atol=2e-4)
+        # one step divides by alpha = 0.006 at most noise, and with it the rounding of 32 bits
+        torch.testing.assert_close(*images, rtol=0, atol=1e-3 if steps == 1 else 2e-4)
 
 
 def test_their_flow_is_ours() -> None:

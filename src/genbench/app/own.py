@@ -1,11 +1,14 @@
 """A run's own choices as the start of commands that read it: `own` is a choice of its groups."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
+
+from genbench.app.paths import conf_dirs
 
 OWN = "own"
 JUDGED_BY = ("protocol", "features")
@@ -56,10 +59,20 @@ def _config(folder: str) -> Mapping[str, Any]:
 def _brought(group: str, config: Mapping[str, Any], metrics_chosen: bool) -> dict[str, Any]:
     """A choice of the group as a yaml of `conf/` would hold it."""
     brought: dict[str, Any] = {group: config[group]}
-    metrics: Iterable[str] = config.get("metric") or ()
+    metrics: Mapping[str, Any] = config.get("metric") or {}
     if group == "protocol" and metrics:
         # by name too, so that metric=[...] replaces them
         brought["defaults"] = [{"/metric@metric": list(metrics)}, "_self_"]
         if not metrics_chosen:
-            brought["metric"] = config["metric"]
+            brought["metric"] = {name: _chosen(name, node) for name, node in metrics.items()}
     return brought
+
+
+def _chosen(name: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a metric's config does not follow from the protocol, so that this may still be changed."""
+    usual = OmegaConf.create({name: {}})
+    for folder in conf_dirs(sys.argv):
+        if (yaml := folder / "metric" / f"{name}.yaml").is_file():
+            usual = OmegaConf.load(yaml)
+            break
+    return {key: value for key, value in node.items() if not OmegaConf.is_interpolation(usual[name], key)}
