@@ -14,8 +14,11 @@ from genbench.core import RunError, files
 from genbench.run import Run
 from genbench.training.jsonl import read_log
 
-LONG = ("budget.batch_size=16", "training.preview_every=320", "training.select=fd", "sampler.steps=4")
-"""Forty steps, so that a signal finds the training at work, of which the best of two checkpoints is kept."""
+LONG = (
+    *("budget.images=1920", "budget.batch_size=16", "training.preview_every=960", "training.select=fd"),
+    "sampler.steps=4",
+)
+"""Steps enough for a signal to find the training at work, of which the best of two checkpoints is kept."""
 DEADLINE = 240.0
 
 
@@ -25,7 +28,7 @@ def start() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
     processes = []
 
     def make(folder: Path) -> subprocess.Popen[str]:
-        arguments = ["train", "model=ddpm", "budget.images=640", "protocol=quick", "training.log_every=128", *LONG]
+        arguments = ["train", "model=ddpm", "protocol=quick", "training.log_every=128", *LONG]
         command = [sys.executable, "-m", "genbench", *arguments, "training.checkpoint_every=96", f"run_dir={folder}"]
         processes.append(
             subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
