@@ -70,9 +70,6 @@ def _brought(group: str, config: Mapping[str, Any], metrics_chosen: bool) -> dic
 
 def _chosen(name: str, node: Mapping[str, Any]) -> dict[str, Any]:
     """What of a metric's config does not follow from the protocol, so that this may still be changed."""
-    usual = OmegaConf.create({name: {}})
-    for folder in conf_dirs(sys.argv):
-        if (yaml := folder / "metric" / f"{name}.yaml").is_file():
-            usual = OmegaConf.load(yaml)
-            break
-    return {key: value for key, value in node.items() if not OmegaConf.is_interpolation(usual[name], key)}
+    yamls = [folder / "metric" / f"{name}.yaml" for folder in conf_dirs(sys.argv)]
+    usual = next((OmegaConf.select(OmegaConf.load(yaml), name) for yaml in yamls if yaml.is_file()), OmegaConf.create())
+    return {key: value for key, value in node.items() if not OmegaConf.is_interpolation(usual, key)}
