@@ -11,11 +11,9 @@ operations and measuring the device's peak. The bar is 1 %.
 from __future__ import annotations
 
 import argparse
-import logging
 import statistics
 import tempfile
 import time
-import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -24,6 +22,7 @@ import torch
 from genbench.app.budget import operations
 from genbench.app.build import build, open_data
 from genbench.app.compose import compose
+from genbench.app.fitting import fit, trainer_of
 from genbench.core import GenerativeModel
 from genbench.data.module import ImageDataModule
 from genbench.training.jsonl import JsonlLogger
@@ -69,29 +68,16 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=2000)
     arguments = parser.parse_args()
-    for name in ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    dataset, config = open_data(compose("train", [f"model={arguments.model}", "logger=none"]))
+    dataset, config = open_data(compose("train", [f"model={arguments.model}", "logger=none", "trainer=cpu"]))
     model: GenerativeModel = build(config["model"])
     device, images = torch.device("cpu"), arguments.steps * arguments.batch
     counting, measuring = seconds_of(operations, model, dataset), seconds_of(peak_flops, device, "32-true")
     module = TrainingModule(model, lambda p: torch.optim.AdamW(p, lr=1e-4), Constant(), images)
     watch = EverySecond()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            devices=1,
-            max_epochs=1,
-            logger=[JsonlLogger(Path(folder) / "log.jsonl")],
-            callbacks=[Recorder(10 * images), Watchdog(300.0, Path(folder) / "hang.txt"), watch],
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
-        )
-        trainer.fit(module, ImageDataModule(dataset, arguments.batch, images, seed=0))
+        callbacks = [Recorder(10 * images), Watchdog(300.0, Path(folder) / "hang.txt"), watch]
+        trainer = trainer_of(config, Path(folder), callbacks, [JsonlLogger(Path(folder) / "log.jsonl")])
+        fit(trainer, module, ImageDataModule(dataset, arguments.batch, images, seed=0), seed=0)
     vars(module.clock).pop("enter", None)
     steps = [end - start for start, end in zip(watch.starts[WARM:], watch.starts[WARM + 1 :], strict=False)]
     pairs = list(zip(steps[::2], steps[1::2], strict=False))

@@ -10,18 +10,20 @@ of the rounds' ratios is the figure. The bar is 1.03.
 from __future__ import annotations
 
 import argparse
-import logging
 import statistics
 import tempfile
 import time
-import warnings
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 from genbench.app.build import build, open_data
 from genbench.app.compose import compose
+from genbench.app.fitting import fit, trainer_of
 from genbench.core import Batch, GenerativeModel, StreamNoise
 from genbench.core.pixels import to_float
 from genbench.data.dataset import ImageDataset
@@ -54,23 +56,14 @@ class Stopwatch(pl.Callback):
         self.seconds = time.perf_counter() - self.start
 
 
-def lightning_seconds(model: GenerativeModel, dataset: ImageDataset, batches: int) -> float:
+def lightning_seconds(model: GenerativeModel, dataset: ImageDataset, batches: int, config: Mapping[str, Any]) -> float:
     """Seconds of `batches` steps of the Lightning module."""
     module = TrainingModule(model, lambda p: torch.optim.AdamW(p, lr=1e-4), Constant(), batches * BATCH)
     watch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            devices=1,
-            max_epochs=1,
-            logger=[JsonlLogger(Path(folder) / "log.jsonl")],
-            callbacks=[Recorder(2000), Progress("lightning"), watch],
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
-        )
-        trainer.fit(module, ImageDataModule(dataset, BATCH, (batches + WARM) * BATCH, seed=0))
+        callbacks = [Recorder(2000), Progress("lightning"), watch]
+        trainer = trainer_of(config, Path(folder), callbacks, [JsonlLogger(Path(folder) / "log.jsonl")])
+        fit(trainer, module, ImageDataModule(dataset, BATCH, (batches + WARM) * BATCH, seed=0), seed=0)
     return watch.seconds
 
 
@@ -107,19 +100,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batches", type=int, default=60)
     arguments = parser.parse_args()
-    for name in ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    dataset, config = open_data(compose("train", [f"model={arguments.model}", "logger=none"]))
-    ratios = []
+    dataset, config = open_data(compose("train", [f"model={arguments.model}", "logger=none", "trainer=cpu"]))
+    lightning, ratios = partial(lightning_seconds, config=config), []
     for number in range(arguments.rounds):
         model: GenerativeModel = build(config["model"])
-        order = (lightning_seconds, bare_seconds) if number % 2 else (bare_seconds, lightning_seconds)
+        order = (lightning, bare_seconds) if number % 2 else (bare_seconds, lightning)
         seconds = {side: side(model, dataset, arguments.batches) for side in order}
-        ratios.append(seconds[lightning_seconds] / seconds[bare_seconds])
+        ratios.append(seconds[lightning] / seconds[bare_seconds])
         per_step = 1000.0 / arguments.batches
         print(
-            f"round {number + 1}: lightning {seconds[lightning_seconds] * per_step:.2f} ms a step, "
+            f"round {number + 1}: lightning {seconds[lightning] * per_step:.2f} ms a step, "
             f"bare {seconds[bare_seconds] * per_step:.2f} ms, ratio {ratios[-1]:.3f}"
         )
     print(
