@@ -17,9 +17,10 @@ from tqdm import tqdm
 from genbench.app.build import build, resolve
 from genbench.app.device import pick_device
 from genbench.app.paths import cache_dir
+from genbench.conditioning.text.conditioner import require_captions
 from genbench.conditioning.text.frozen import FrozenTextEncoder, compact
 from genbench.conditioning.text.vocabulary import vocabulary_of
-from genbench.core import ConfigError, GenerativeModel
+from genbench.core import GenerativeModel
 from genbench.core.files import write_atomically
 from genbench.data.dataset import ImageDataset
 from genbench.families.diffusion import Diffusion
@@ -36,11 +37,7 @@ def settle_text_encoder(config: DictConfig, dataset: ImageDataset) -> None:
     node = config.text_encoder
     if node is None:
         return
-    if not dataset.spec.captions:
-        raise ConfigError(
-            f"a text encoder needs captions, but {dataset.name} has none: use data=shapes, or data=npz with an "
-            "archive that has them, or text_encoder=none"
-        )
+    require_captions(dataset.spec, dataset.name)
     if "vocabulary" in node and node.vocabulary is None:
         node.vocabulary = vocabulary_of(taught(dataset))
     if "model" in node and Path(node.model).expanduser().is_dir():

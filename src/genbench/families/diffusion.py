@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genbench.conditioning.label import LabelEmbedding
 from genbench.conditioning.text.base import TextEncoder
-from genbench.conditioning.text.conditioner import TextConditioner, drop_captions
+from genbench.conditioning.text.conditioner import TextConditioner, drop_captions, require_captions
 from genbench.core import (
     Batch,
     Condition,
@@ -90,11 +90,8 @@ class Diffusion(GenerativeModel):
                 "use model.conditional=true model.label_dropout=0.1, or sampler.guidance=1, or a worse run as "
                 "sampler.guidance_run"
             )
-        if self.reads_captions and not self.spec.captions:
-            raise ConfigError(
-                "a text encoder needs captions, but this data has none: use data=shapes, or data=npz with an archive "
-                "that has them, or text_encoder=none"
-            )
+        if self.reads_captions:
+            require_captions(self.spec, "this data")
         if self.reads_captions and not conditional:
             raise ConfigError(
                 "model.conditional=false reads no captions: use model.conditional=true, or text_encoder=none"

@@ -9,7 +9,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.conditioning.text.base import TextEncoder
-from genbench.core import Conditioning, ConfigError, Noise
+from genbench.core import Conditioning, ConfigError, ImageSpec, Noise
+
+
+def require_captions(spec: ImageSpec, data: str) -> None:
+    """That there is something for a text encoder to read.
+
+    Raises:
+        ConfigError: the images have no captions.
+    """
+    if not spec.captions:
+        raise ConfigError(
+            f"a text encoder needs captions, but {data} has none: use data=shapes, or data=npz with an archive that "
+            "has them, or text_encoder=none"
+        )
 
 
 class TextConditioner(nn.Module):
