@@ -165,9 +165,17 @@ def test_a_row_group_is_fetched_once_an_epoch_or_once_if_the_disk_may_keep_it(
 
 
 def test_the_disk_holds_no_more_row_groups_than_allowed(folder: Path, tmp_path: Path) -> None:
+    groups = tmp_path / "cache" / "row_groups"
+    groups.mkdir(parents=True)
+    killed, written = groups / ".a.arrow.0.partial", groups / ".b.arrow.0.partial"
+    killed.touch()
+    written.touch()
+    os.utime(killed, (0, 0))
     list(TrainLoader(streamed(folder, cache_limit=5000), 7, 70, 0, workers=2))
-    kept = [path.stat().st_size for path in (tmp_path / "cache" / "row_groups").glob("*.arrow")]
+    kept = [path.stat().st_size for path in groups.glob("*.arrow")]
     assert 0 < sum(kept) <= 5000 + max(kept)
+    assert written.exists()
+    assert not killed.exists(), "half a file of a process that is no more"
 
 
 def test_what_was_kept_and_is_damaged_is_fetched_again(folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,9 @@ from filelock import FileLock
 
 from genbench.core import DataError, RunError
 from genbench.core.files import write_atomically
+
+_ABANDONED = 3600
+"""After how many seconds half a file is one whose process was killed."""
 
 
 def cache(what: str) -> Path:
@@ -66,6 +70,10 @@ def _serialised(table: Any) -> memoryview:
 
 def _trim(folder: Path, limit: int, newest: Path) -> None:
     """Removes what was not used for the longest; who has it mapped goes on reading it."""
+    for half in folder.glob(".*.partial"):
+        with suppress(FileNotFoundError):
+            if time.time() - half.stat().st_mtime > _ABANDONED:
+                half.unlink()
     stats = []
     for path in folder.glob("*.arrow"):
         with suppress(FileNotFoundError):  # another process removes as well

@@ -44,7 +44,7 @@ class ParquetRows:
     ) -> None:
         self.files, self.image, self.at_once, self.cache_limit = list(files), image, at_once, cache_limit
         _tell_missing(self.files)
-        self._identity = [self.files, list(stamps)]
+        self._identity = list(zip(files, stamps, strict=True))
         index = kept(cache("parquet"), _key(self._identity), self._index)
         self._sizes: list[int] = index["size"].to_pylist()
         self._footers: list[bytes] = index["footer"].to_pylist()
@@ -105,9 +105,10 @@ class ParquetRows:
         """The images of a row group."""
         table = self._mapped.pop(group, None)
         if table is None:
-            name = _key([self._identity, repr(self._cell), group])
+            number, inside = self._groups[group]
+            name = _key([self._identity[number], inside, repr(self._cell)])
             table = kept(cache("row_groups"), name, lambda: self._fetched(group), self.cache_limit)
-            for oldest in list(self._mapped)[: 1 - self.at_once or None]:
+            for oldest in list(reversed(self._mapped))[self.at_once - 1 :]:
                 self._mapped.pop(oldest, None)
         self._mapped[group] = table
         return table
