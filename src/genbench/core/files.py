@@ -10,7 +10,7 @@ from typing import Any
 from genbench.core.errors import RunError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Writes a whole file or leaves the old one.
 
     Raises:

@@ -1,13 +1,11 @@
-"""Datasets of Hugging Face's `datasets` library, from its cache, from a folder, or downloaded if that is allowed."""
+"""Datasets of Hugging Face's `datasets` library, on disk, downloaded if that is allowed, or read where they lie."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,8 +13,11 @@ from torch import Tensor
 
 from genbench.core import ConfigError, DataError, ImageSpec
 from genbench.data.dataset import ImageDataset, Split
+from genbench.data.hub import stored, streamed
 from genbench.data.image_files import Crop, FittingDecoder, Resize
 from genbench.data.images import ImageTable, ReadTable, ResidentTable
+from genbench.data.order import mixed
+from genbench.data.parquet import ParquetRows
 from genbench.data.split import in_test
 
 
@@ -24,12 +25,14 @@ class HuggingFace(ImageDataset):
     """The images of `image_column`, with labels of `label_column` and captions of `caption_column` if they are named.
 
     `path` is a folder that `save_to_disk` wrote, or the name of a dataset in the library's cache, which `download`
-    allows to fill; code that comes with a dataset is never run. Without a `test_split` about `test_fraction` of the
-    rows of `train_split` are set aside by their number. `FittingDecoder` says what `size`, `resize`, `crop` and
-    `channels` do.
+    allows to fill; code that comes with a dataset is never run. With `streaming` it is a folder of Parquet files, or
+    the name of a dataset on the Hub that is kept as such, whose row groups are read where they lie: each epoch in
+    another order, `shuffle_groups` of them at a time, and their images mixed. At most `cache_limit` bytes of them are
+    kept on disk. Without a `test_split` about `test_fraction` of the rows of `train_split` are set aside by their
+    number. `FittingDecoder` says what `size`, `resize`, `crop` and `channels` do.
 
     Raises:
-        ConfigError: the library or the dataset is not here.
+        ConfigError: the library or the dataset is not here, or is to be both downloaded and read where it lies.
         DataError: a split or column it does not have, or images, labels or captions that cannot be used.
     """
 
@@ -45,6 +48,8 @@ class HuggingFace(ImageDataset):
         test_split: str | None = "test",
         test_fraction: float = 0.1,
         download: bool = False,
+        streaming: bool = False,
+        shuffle_groups: int = 16,
         name: str = "huggingface",
         spec: ImageSpec | None = None,
         size: int | None = None,
@@ -53,8 +58,15 @@ class HuggingFace(ImageDataset):
         channels: Literal[1, 3] = 3,
         flip: bool = False,
         resident_limit: int = 2**30,
+        cache_limit: int = 2**35,
     ) -> None:
-        splits = _opened(path, config, revision, download)
+        if streaming and download:
+            raise ConfigError(
+                "data.streaming=true reads the set where it lies, data.download=true fetches it before: choose one"
+            )
+        if shuffle_groups < 1:
+            raise ConfigError(f"data.shuffle_groups is {shuffle_groups}; expected at least 1, such as 16")
+        splits = streamed(path, config, revision) if streaming else stored(path, config, revision, download)
         columns = {"image": image_column, "label": label_column, "caption": caption_column}
         decoder = FittingDecoder(channels, size, resize, crop)
 
@@ -64,7 +76,8 @@ class HuggingFace(ImageDataset):
                     f"{path} has no split {split!r}, only {', '.join(splits)}: choose with data.train_split and "
                     "data.test_split (null sets rows of the other aside)"
                 )
-            return Rows(splits[split], f"{path}, split {split}", columns, decoder)
+            source = splits[split](image_column, shuffle_groups, cache_limit) if streaming else splits[split]
+            return Rows(source, f"{path}, split {split}", columns, decoder)
 
         train = rows(train_split)
         if test_split is None:
@@ -86,9 +99,9 @@ class HuggingFace(ImageDataset):
 
 
 class Rows(ReadTable):
-    """Rows of a `datasets.Dataset`, decoded whenever they are taken.
+    """Rows of a `datasets.Dataset`, or of Parquet files as it has them, decoded whenever they are taken.
 
-    The fingerprint covers the library's own of the dataset, the columns, the decoder and which rows they are.
+    The fingerprint covers the source's own, the columns, the decoder and which rows they are.
 
     Raises:
         DataError: no rows, a column that is not there, or labels or captions that are none.
@@ -121,6 +134,13 @@ class Rows(ReadTable):
 
     def __len__(self) -> int:
         return len(self.chosen)
+
+    def shuffled(self, generator: torch.Generator) -> Tensor:
+        """Of Parquet files some row groups at a time, in a random order, and the rows of these mixed."""
+        if not isinstance(self.source, ParquetRows):
+            return super().shuffled(generator)
+        group = self.source.group[torch.tensor(self.chosen)]
+        return mixed(group, self.source.groups, self.source.at_once, generator)
 
     def resident(self) -> ResidentTable:
         """The same images, all read into memory."""
@@ -174,7 +194,7 @@ class Rows(ReadTable):
         name = self.columns[which]
         if name is None:
             return None
-        every = self.source.select_columns([name])[:][name]
+        every = self.source[name][:]
         values = [every[row] for row in self.chosen]
         wrong = next((n for n, value in enumerate(values) if not fits(value)), None)
         if wrong is not None:
@@ -182,47 +202,3 @@ class Rows(ReadTable):
                 f"{self.place}, row {self.chosen[wrong]}: {name} is {str(values[wrong])[:40]!r}; expected {expected}"
             )
         return values
-
-
-def _opened(path: str, config: str | None, revision: str | None, download: bool) -> dict[str, Any]:
-    """The splits of a dataset by name."""
-    try:
-        import datasets as library
-    except ImportError as error:
-        raise ConfigError("data=huggingface needs datasets: pip install 'genbench[huggingface]'") from error
-    folder = Path(path).expanduser()
-    try:
-        if folder.is_dir():
-            found = library.load_from_disk(str(folder))
-        else:
-            with _offline(library, not download):
-                found = library.load_dataset(path, config, revision=revision)
-    except (OSError, ValueError, RuntimeError) as error:  # its own errors derive from these, as the network's do
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        if folder.is_dir():
-            fix = f"{folder} is no folder that save_to_disk wrote ({reason}): image files are read by data=image_folder"
-        elif download:
-            fix = f"{path} cannot be downloaded ({reason}): give the name of a dataset, or a folder of save_to_disk"
-        else:
-            fix = (
-                f"{path} is neither a folder nor in the library's cache ({reason}): name a folder that save_to_disk "
-                "wrote, or set data.download=true"
-            )
-        raise ConfigError(f"data=huggingface: {fix}") from error
-    return dict(found) if isinstance(found, dict) else {"train": found}
-
-
-@contextmanager
-def _offline(library: Any, offline: bool) -> Iterator[None]:
-    """The library reads these two when it is imported, so that setting the environment would come too late."""
-    from huggingface_hub import constants
-
-    places: list[Any] = [library.config, constants]
-    before = [place.HF_HUB_OFFLINE for place in places]
-    for place in places:
-        place.HF_HUB_OFFLINE = place.HF_HUB_OFFLINE or offline
-    try:
-        yield
-    finally:
-        for place, value in zip(places, before, strict=True):
-            place.HF_HUB_OFFLINE = value

@@ -62,3 +62,20 @@ class BatchOrder:
         """The order of all n images in one epoch."""
         generator = torch.Generator().manual_seed(image_seed(self.seed, epoch))
         return torch.randperm(self.n, generator=generator) if self.shuffle is None else self.shuffle(generator)
+
+
+def mixed(group: Tensor, groups: int, at_once: int, generator: torch.Generator) -> Tensor:
+    """Every row once, int64 [n]: groups in a random order, `at_once` of them at a time, and the rows of these mixed.
+
+    `group`, int64 [n], says for each row which of the `groups` it lies in. Where they are mixed all at once, every
+    order is equally likely.
+    """
+    parts = -(-groups // at_once)
+    if parts == 1:
+        return torch.randperm(len(group), generator=generator)
+    rows = torch.split(group.argsort(stable=True), torch.bincount(group, minlength=groups).tolist())
+    order = []
+    for some in torch.randperm(groups, generator=generator).tensor_split(parts):
+        together = torch.cat([rows[each] for each in some.tolist()])
+        order.append(together[torch.randperm(len(together), generator=generator)])
+    return torch.cat(order)

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from genbench.core import DataError
 from genbench.core.files import write_json
-from genbench.data.shard_files import ShardFiles, cache
+from genbench.data.cache import cache
+from genbench.data.shard_files import ShardFiles
 from genbench.data.shard_index import Index, Shard
 
 log = logging.getLogger(__name__)

@@ -13,18 +13,12 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from genbench.core import ConfigError, DataError
+from genbench.data.cache import cache
 from genbench.data.shard_index import INDEX, Index, read_index
 from genbench.data.shards import library
 
 _OPEN = 64
 """How many shards stay open."""
-
-
-def cache(what: str) -> Path:
-    """A folder of the cache, `$GENBENCH_CACHE` or `~/.cache/genbench`, made if it is not there."""
-    folder = Path(os.environ.get("GENBENCH_CACHE") or Path.home() / ".cache" / "genbench") / what
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 class ShardFiles:

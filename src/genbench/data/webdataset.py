@@ -18,6 +18,7 @@ from genbench.core import ConfigError, DataError, ImageSpec
 from genbench.data.dataset import ImageDataset, Split
 from genbench.data.image_files import Crop, FittingDecoder, Resize, check_alike
 from genbench.data.images import ImageTable, ReadTable, ResidentTable
+from genbench.data.order import mixed
 from genbench.data.shard_check import left_out, require_there
 from genbench.data.shard_files import ShardFiles
 from genbench.data.shard_index import Shard
@@ -124,16 +125,7 @@ class ShardTable(ReadTable):
 
     def shuffled(self, generator: torch.Generator) -> Tensor:
         """Shards in a random order, `shuffle_shards` at a time, and the images of these mixed."""
-        groups = -(-len(self.shards) // self.shuffle_shards)
-        if groups == 1:
-            return super().shuffled(generator)
-        counts = torch.bincount(self._shard, minlength=len(self.shards)).tolist()
-        rows = torch.split(self._shard.argsort(stable=True), counts)
-        parts = []
-        for shards in torch.randperm(len(rows), generator=generator).tensor_split(groups):
-            together = torch.cat([rows[shard] for shard in shards.tolist()])
-            parts.append(together[torch.randperm(len(together), generator=generator)])
-        return torch.cat(parts)
+        return mixed(self._shard, len(self.shards), self.shuffle_shards, generator)
 
     def resident(self) -> ResidentTable:
         """The same images, all read into memory."""
