@@ -114,7 +114,7 @@ def test_another_number_of_devices_goes_on_and_says_what_is_no_longer_equal(
         (["trainer=ddp_cpu", "budget.images=641"], "by 2 devices: use budget.images=642"),
         (
             ["trainer=cpu", "trainer.devices=2"],
-            "several devices need trainer=ddp or trainer=ddp_cpu",
+            "several devices need trainer=ddp, fsdp or ddp_cpu",
         ),
         (
             ["trainer=ddp_cpu", "trainer.num_nodes=2"],

@@ -13,6 +13,7 @@ from genbench.app.launch import check_accelerator
 from genbench.core import ConfigError, RunError, TrainingError
 from genbench.families.vae import VAE
 from genbench.training.ema import EMA
+from genbench.training.jsonl import read_log
 
 SHORT = ("budget.images=128", "training.log_every=64")
 
@@ -82,6 +83,23 @@ def test_a_noise_schedule_is_refused_where_there_is_no_float64(
     check_accelerator(compose("train", ["model=vae", "trainer=mps"]))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_the_losses_of_a_sharded_model_are_those_of_a_whole_one(tiny: Train) -> None:
+    try:
+        for model in ("ddpm", "dcgan"):
+            curves = []
+            for trainer in ("gpu", "fsdp"):
+                here = (f"trainer={trainer}", "trainer.devices=1", "trainer.precision=32-true")
+                run = tiny(model, *here, "budget.images=640", "training.log_every=64", folder=f"{model}-{trainer}")
+                curves.append(
+                    [[r[key] for key in sorted(r) if "loss" in key or "norm" in key] for r in read_log(run.log)]
+                )
+            torch.testing.assert_close(*map(torch.tensor, curves), rtol=1e-3, atol=1e-4)
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
 @pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize(
     ("overrides", "message"),
@@ -99,7 +117,24 @@ def test_a_noise_schedule_is_refused_where_there_is_no_float64(
             ["trainer.precision=16-mixed", "+optimizer.fused=true"],
             "use optimizer.fused=false, or trainer.precision=",
         ),
-        (["trainer.strategy=fsdp"], "trainer.strategy=fsdp: a model has to fit on each device, whole: use trainer=ddp"),
+        (
+            ["trainer.strategy=fsdp"],
+            "trainer.strategy=fsdp: several devices train by trainer=ddp, a copy of the model on",
+        ),
+        (["trainer=fsdp"], "trainer.accelerator=cuda: this machine has no GPU: use trainer=auto or trainer=cpu"),
+        (
+            ["trainer=fsdp", "trainer.accelerator=cpu"],
+            "trainer.accelerator=cpu: trainer=fsdp shards models over CUDA's GPUs alone: use trainer.acc",
+        ),
+        (
+            ["trainer=fsdp", "trainer.precision=16-mixed"],
+            "trainer.precision=16-mixed: trainer=fsdp does not scale losses: use trainer.precision=bf16-mixed",
+        ),
+        (
+            ["trainer=fsdp", "training.compile=true"],
+            "training.compile=true does not go with trainer=fsdp: use training.compile=false or trainer=ddp",
+        ),
+        (["trainer=fsdp", "training.channels_last=true"], "use training.channels_last=false or trainer=ddp"),
         (["training.activation_checkpointing=true"], "nothing of a VAE is made to be computed again: use training.act"),
     ],
 )

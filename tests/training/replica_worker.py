@@ -8,11 +8,9 @@ import pytorch_lightning as pl
 import torch
 from safetensors.torch import save_file
 from small_models import CHANNELS, FAMILIES
+from tiny_trainings import Doubled, Flipped, Kept
 
-from genbench.core import Batch, GenerativeModel, ImageSpec
-from genbench.data.digits import Digits
-from genbench.data.images import Images
-from genbench.data.module import ImageDataModule
+from genbench.core import GenerativeModel, ImageSpec
 from genbench.evaluation.ranks import distributed
 from genbench.training.lr import Cosine
 from genbench.training.module import TrainingModule
@@ -24,27 +22,6 @@ IMAGES, BATCH = 200, 64
 """Three whole batches, and eight images that remain."""
 
 
-class Flipped(Digits):
-    flip = True
-
-
-class Doubled(ImageDataModule):
-    def on_after_batch_transfer(self, batch: Images, dataloader_idx: int) -> Batch:
-        found = super().on_after_batch_transfer(batch, dataloader_idx)
-        return Batch(found.image.double(), found.label, found.caption, found.index)
-
-
-class Losses(pl.loggers.logger.DummyLogger):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[dict[str, float]] = []
-
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        self.records.append(metrics)
-
-
 def trained(name: str, accumulate: int) -> tuple[GenerativeModel, list[dict[str, float]]]:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     torch.manual_seed(0)
@@ -52,7 +29,7 @@ def trained(name: str, accumulate: int) -> tuple[GenerativeModel, list[dict[str,
     module = TrainingModule(
         model, lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9), Cosine(), IMAGES, accumulate=accumulate
     )
-    logger = Losses()
+    logger = Kept()
     trainer = pl.Trainer(
         accelerator="cpu",
         devices=world,

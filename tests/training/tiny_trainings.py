@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from genbench.core import Batch, Condition, GenerativeModel, ImageSpec, Noise, TrainStep
 from genbench.core.model import Losses
 from genbench.data.digits import Digits
+from genbench.data.images import Images
 from genbench.data.module import ImageDataModule
 from genbench.training.lr import Cosine
 from genbench.training.module import TrainingModule
@@ -41,6 +42,20 @@ class Regression(GenerativeModel):
 def module(model: GenerativeModel, images: int, **options) -> TrainingModule:
     options = {"clip": 1.0, "ema_half_life": 500.0, "ema_rampup": 0.5} | options
     return TrainingModule(model, lambda p: torch.optim.Adam(p, lr=0.01), Cosine(warmup=100), images, **options)
+
+
+class Flipped(Digits):
+    """Digits that are shown mirrored half of the time."""
+
+    flip = True
+
+
+class Doubled(ImageDataModule):
+    """Batches in float64."""
+
+    def on_after_batch_transfer(self, batch: Images, dataloader_idx: int) -> Batch:
+        found = super().on_after_batch_transfer(batch, dataloader_idx)
+        return Batch(found.image.double(), found.label, found.caption, found.index)
 
 
 class Kept(pl.loggers.logger.DummyLogger):

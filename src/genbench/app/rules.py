@@ -68,6 +68,7 @@ def check_rules(config: Mapping[str, Any]) -> None:
     _check_captions(config)
     _check_devices(config)
     _check_trainer(config)
+    _check_sharding(config)
     _check_selection(config)
 
 
@@ -110,7 +111,7 @@ def _check_captions(config: Mapping[str, Any]) -> None:
 
 
 def _check_devices(config: Mapping[str, Any]) -> None:
-    """Several devices are copies that share every batch equally."""
+    """Several devices share every batch equally."""
     trainer, budget = config.get("trainer") or {}, config.get("budget") or {}
     nodes, asked = trainer.get("num_nodes", 1), trainer.get("devices", 1)
     if not isinstance(nodes, int) or nodes < 1:
@@ -119,9 +120,10 @@ def _check_devices(config: Mapping[str, Any]) -> None:
     if not several and nodes == 1:
         return
     from genbench.training.replicas import Replicas  # here because Lightning takes seconds
+    from genbench.training.sharded import Sharded
 
-    if built_by(trainer.get("strategy")) is not Replicas:
-        raise ConfigError(f"{launch.asked(trainer)}: several devices need trainer=ddp or trainer=ddp_cpu")
+    if built_by(trainer.get("strategy")) not in (Replicas, Sharded):
+        raise ConfigError(f"{launch.asked(trainer)}: several devices need trainer=ddp, fsdp or ddp_cpu")
     count = len(asked) if isinstance(asked, list) else asked
     count = count * nodes if isinstance(count, int) and count > 0 else None
     if count is not None:
@@ -134,7 +136,7 @@ def _check_devices(config: Mapping[str, Any]) -> None:
 
 
 def _check_trainer(config: Mapping[str, Any]) -> None:
-    """The budget alone says how long a training is; its numbers are 32 bits, or mixed with 16; models are whole."""
+    """The budget alone says how long a training is; its numbers are 32 bits, or mixed with 16."""
     trainer = config.get("trainer") or {}
     for key in ("max_epochs", "max_steps", "max_time", "limit_train_batches", "overfit_batches", "fast_dev_run"):
         if trainer.get(key):
@@ -150,10 +152,35 @@ def _check_trainer(config: Mapping[str, Any]) -> None:
     strategy = trainer.get("strategy", "auto")
     if isinstance(strategy, str) and strategy != "auto":
         raise ConfigError(
-            f"trainer.strategy={strategy}: a model has to fit on each device, whole: use trainer=ddp for several, and "
-            "training.activation_checkpointing=true, training.accumulate=4 or trainer.precision=bf16-mixed to save "
-            "memory"
+            f"trainer.strategy={strategy}: several devices train by trainer=ddp, a copy of the model on each, or by "
+            "trainer=fsdp, a part of it on each"
         )
+
+
+def _check_sharding(config: Mapping[str, Any]) -> None:
+    """Sharded models are trained on CUDA's GPUs, by what has been seen to give the same weights there."""
+    trainer, training = config.get("trainer") or {}, config.get("training") or {}
+    if isinstance(trainer.get("strategy", "auto"), str):
+        return
+    from genbench.training.sharded import Sharded
+
+    if built_by(trainer["strategy"]) is not Sharded:
+        return
+    if (kind := trainer.get("accelerator")) != "cuda":
+        raise ConfigError(
+            f"trainer.accelerator={kind}: trainer=fsdp shards models over CUDA's GPUs alone: use "
+            "trainer.accelerator=cuda, or trainer=ddp_cpu for several processes on the processor"
+        )
+    if trainer.get("precision") == "16-mixed":
+        raise ConfigError(
+            "trainer.precision=16-mixed: trainer=fsdp does not scale losses: use trainer.precision=bf16-mixed or "
+            "32-true, or trainer=ddp"
+        )
+    for key in ("channels_last", "compile"):
+        if training.get(key):
+            raise ConfigError(
+                f"training.{key}=true does not go with trainer=fsdp: use training.{key}=false or trainer=ddp"
+            )
 
 
 def _check_selection(config: Mapping[str, Any]) -> None:

@@ -160,10 +160,10 @@ def _fit(
         "selected": selection.record if selection else None,
         "skipped": module.skips.total if module.skips is not None else 0,
     }
+    averaged, raw = module.averaged_state_dict(), module.raw_state_dict()
     with together("finish the run"):
         if rank() == 0:
-            weights = selection.weights() if selection and selection.record else module.averaged_state_dict()
-            run.finish(weights, module.raw_state_dict(), summary)
+            run.finish(selection.weights() if selection and selection.record else averaged, raw, summary)
 
 
 def _pruning(config: Mapping[str, Any], looks: Preview, checkpoint: ResumeCheckpoint) -> list[pl.Callback]:

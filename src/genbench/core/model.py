@@ -69,6 +69,10 @@ class GenerativeModel(nn.Module, ABC):
     def train_steps(self) -> Sequence[TrainStep]:
         """The optimiser moves made for every batch, in order."""
 
+    def forward(self, loss: Callable[[Batch, Noise], Losses], batch: Batch, noise: Noise) -> Losses:
+        """A loss of this model's: the trainer computes all by calling the model, so that hooks on it see them."""
+        return loss(batch, noise)
+
     @abstractmethod
     def sample(self, noise: Noise, condition: Condition) -> Tensor:
         """Images float [B,C,H,W], nominally in [-1,1], for the B generators of `noise`."""

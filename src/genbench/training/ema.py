@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.core import ConfigError
+from genbench.training.sharding import gathered, local, spread
 
 
 class EMA:
@@ -36,19 +37,20 @@ class EMA:
     @torch.no_grad()
     def update(self, images_seen: int, batch: int) -> None:
         """Moves the average towards the live weights."""
-        live = [p.detach() for p in self.parameters.values()]
-        torch._foreach_lerp_(list(self.shadow.values()), live, 1.0 - self.decay(images_seen, batch))
+        live = [local(p.detach()) for p in self.parameters.values()]
+        averages = [local(average) for average in self.shadow.values()]
+        torch._foreach_lerp_(averages, live, 1.0 - self.decay(images_seen, batch))
 
     def to(self, device: torch.device) -> None:
         """Moves the average."""
         self.shadow = {name: value.to(device) for name, value in self.shadow.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
-        return dict(self.shadow)
+        return gathered(dict(self.shadow))
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        for name, value in self.shadow.items():
-            value.copy_(state[name])
+        for name, value in spread(state, self.shadow).items():
+            self.shadow[name].copy_(value)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -59,6 +61,11 @@ class EMA:
         finally:
             self._swap()
 
+    @torch.no_grad()
     def _swap(self) -> None:
+        # by value: sharded parameters are gathered from the memory that they were given
         for name, parameter in self.parameters.items():
-            parameter.data, self.shadow[name] = self.shadow[name], parameter.data
+            live, average = local(parameter), local(self.shadow[name])
+            kept = live.clone()
+            live.copy_(average)
+            average.copy_(kept)

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from pytorch_lightning.plugins.precision import MixedPrecision
+from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -20,6 +21,7 @@ from genbench.training.lr import LRSchedule
 from genbench.training.nonfinite import NonFinite, Skips
 from genbench.training.replicas import average_gradients
 from genbench.training.rng import rng_state, set_rng_state
+from genbench.training.sharding import gathered, shard, whole
 
 OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
 
@@ -67,6 +69,7 @@ class TrainingModule(pl.LightningModule):
         self.skips = Skips(move.name for move in self.moves) if nonfinite == "skip" else None
         self.waits = False  # whether averages do, since a move that they follow was skipped
         self.ema = EMA(self._averaged_parameters(), ema_half_life, ema_rampup)
+        self.sharded = False  # whether each device holds a part of the model, by `trainer=fsdp`
         self._grad_norm: Tensor | None = None
         self._refused = False
         self._rng: dict[str, Any] | None = None
@@ -75,6 +78,13 @@ class TrainingModule(pl.LightningModule):
     def _averaged_parameters(self) -> dict[str, torch.nn.Parameter]:
         averaged = {id(p) for move in self.moves if move.averaged for p in move.module.parameters()}
         return {name: p for name, p in self.model.named_parameters() if id(p) in averaged}
+
+    def configure_model(self) -> None:
+        if isinstance(self.trainer.strategy, ModelParallelStrategy):
+            assert self.device_mesh is not None
+            shard(self.model, self.device_mesh)
+            self.ema = EMA(self._averaged_parameters(), self.ema.half_life, self.ema.rampup)
+            self.sharded = True
 
     def configure_optimizers(self) -> list[Optimizer]:
         try:
@@ -118,7 +128,7 @@ class TrainingModule(pl.LightningModule):
         start = self.trainer.global_rank * len(batch)
         for piece in batch.split(self.accumulate):
             share = len(piece) / len(batch)
-            losses = move.loss(piece, noise.part(start, start + len(piece)))
+            losses = self.model(move.loss, piece, noise.part(start, start + len(piece)))
             start += len(piece)
             self.manual_backward(losses["loss"] * share)
             for name, value in losses.items():
@@ -126,7 +136,7 @@ class TrainingModule(pl.LightningModule):
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         if self.skips is not None:
             self.skips.show(logged["loss"], parameters)
-        if self.trainer.world_size > 1:
+        if self.trainer.world_size > 1 and not self.sharded:  # there gradients come averaged
             self.clock.enter("communication")
             average_gradients(parameters, self._group)
         self.clock.enter("optimizer")
@@ -154,7 +164,7 @@ class TrainingModule(pl.LightningModule):
         # called after a loss scaler has been divided out, so the norm is the true one
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         limit = float("inf") if self.clip is None else self.clip
-        norm = torch.nn.utils.clip_grad_norm_(parameters, limit).detach()
+        norm = whole(torch.nn.utils.clip_grad_norm_(parameters, limit).detach())
         self._refused = self.skips is not None and self.skips.refuses(norm, parameters)
         if self._scaler is not None and self._scaler.get_scale() >= 1.0:
             # too large a scale, no ruin: the scaler makes no step and tries a smaller one next
@@ -165,7 +175,7 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         self.ema.to(self.device)
-        if self.trainer.world_size > 1 and self.device.type == "cuda":
+        if self.trainer.world_size > 1 and self.device.type == "cuda" and not self.sharded:
             self._group = dist.new_group(backend="nccl")
         if self._rng is not None:
             set_rng_state(self._rng, self.device)
@@ -199,10 +209,12 @@ class TrainingModule(pl.LightningModule):
         if self.skips is not None and state.get("skips"):
             self.skips.load_state_dict(state["skips"])
 
+    # of a sharded model all processes have to ask for these, and the first one gets them
+
     def averaged_state_dict(self) -> dict[str, Tensor]:
         """The model's weights as they are judged: averaged where the EMA follows, live elsewhere."""
         return self.raw_state_dict() | {name: value.cpu().clone() for name, value in self.ema.state_dict().items()}
 
     def raw_state_dict(self) -> dict[str, Tensor]:
         """The model's weights as the optimiser left them."""
-        return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+        return {name: value.detach().cpu().clone() for name, value in gathered(self.model.state_dict()).items()}

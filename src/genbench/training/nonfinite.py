@@ -9,6 +9,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from genbench.core import TrainingError
+from genbench.training.sharding import local
 
 NonFinite = Literal["stop", "skip"]
 """What becomes of a loss or gradient that is not finite: the end of training, or a move that is not made."""
@@ -33,8 +34,9 @@ class Skips:
     def show(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
         """Lets a loss that is not finite show in the gradients, where it does not yet: all devices see those."""
         for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.masked_fill_(~loss.isfinite(), math.nan)
+            # what of a sharded gradient is here, if anything
+            if parameter.grad is not None and (gradient := local(parameter.grad)).numel():
+                gradient.masked_fill_(~loss.isfinite(), math.nan)
                 return
 
     @staticmethod

@@ -18,6 +18,7 @@ from genbench.training.every import Every
 from genbench.training.module import TrainingModule
 from genbench.training.replicas import reaching_others
 from genbench.training.selection import Selection
+from genbench.training.sharding import at_hand
 
 Look = Callable[[], tuple[Tensor, Mapping[str, float], Sequence[str] | None]]
 """Draws uint8 images [N,C,H,W] of a fixed seed and measures them; and the captions, if any, they were drawn from."""
@@ -59,7 +60,7 @@ class Preview(pl.Callback):
         if self.every.due(module.images_seen) or module.images_seen >= module.images:
             self.looked_at = module.images_seen
             with module.off_the_clock():
-                if trainer.is_global_zero:
+                if module.sharded or trainer.is_global_zero:
                     self.show(trainer, module)
                 if trainer.world_size > 1:
                     # the others wait here, off the clock too, and not for gradients, where a watch is kept on them
@@ -67,13 +68,16 @@ class Preview(pl.Callback):
                         dist.barrier()
 
     def show(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        """Draws, measures and logs."""
-        with module.ema.applied():
+        """Draws, measures and logs; where a model is sharded all processes draw, and the first one logs."""
+        with module.ema.applied(), at_hand(module.model):
             module.model.eval()
             try:
                 images, numbers, captions = self.look()
             finally:
                 module.model.train()
+        weights = module.averaged_state_dict() if self.selection is not None and module.sharded else None
+        if not trainer.is_global_zero:
+            return
         self.numbers = dict(numbers)
         record = {**numbers, "seconds": module.elapsed()}
         sheet = image_grid(images)
@@ -83,7 +87,8 @@ class Preview(pl.Callback):
             if isinstance(logger, ImageLogger):
                 _log(logger, images, sheet, captions, module.images_seen)
         if self.selection is not None:
-            self.selection.offer(module.images_seen, numbers[self.selection.metric], module.averaged_state_dict)
+            take = module.averaged_state_dict if weights is None else lambda: weights
+            self.selection.offer(module.images_seen, numbers[self.selection.metric], take)
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.selection is None else {"selection": self.selection.state_dict()}

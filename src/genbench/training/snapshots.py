@@ -17,6 +17,7 @@ from genbench.core.files import write_atomically
 from genbench.training.every import Every
 from genbench.training.module import TrainingModule
 from genbench.training.power_ema import FARTHEST, LENGTHS, Profile, combination, decay, gamma_of
+from genbench.training.sharding import gathered, local, spread
 
 
 class Snapshots(pl.Callback):
@@ -38,10 +39,9 @@ class Snapshots(pl.Callback):
                 "with training.ema_snapshot_every=null, or train in another run_dir"
             )
         self.every.start(module.images_seen)
-        start = self.averages or {
-            f"{length}/{name}": value.clone() for length in LENGTHS for name, value in module.ema.state_dict().items()
-        }
-        self.averages = {key: value.to(module.device) for key, value in start.items()}
+        live = {f"{length}/{name}": value for length in LENGTHS for name, value in module.ema.shadow.items()}
+        start = spread(self.averages, live) if self.averages else live
+        self.averages = {key: value.to(module.device, copy=True) for key, value in start.items()}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -50,24 +50,26 @@ class Snapshots(pl.Callback):
         if not module.waits:
             self._update(module, len(batch) * trainer.world_size)
         due = self.every.due(module.images_seen) or module.images_seen == module.images
-        if due and trainer.is_global_zero:
+        if due:
             with module.off_the_clock():
-                self._save(module.images_seen)
+                averages = self.state_dict()
+                if trainer.is_global_zero:
+                    self._save(averages, module.images_seen)
 
     @torch.no_grad()
     def _update(self, module: TrainingModule, batch: int) -> None:
         live = module.ema.parameters
         for length in LENGTHS:
-            averages = [self.averages[f"{length}/{name}"] for name in live]
+            averages = [local(self.averages[f"{length}/{name}"]) for name in live]
             share = 1.0 - decay(gamma_of(length), module.images_seen, batch)
-            torch._foreach_lerp_(averages, [p.detach() for p in live.values()], share)
+            torch._foreach_lerp_(averages, [local(p.detach()) for p in live.values()], share)
 
-    def _save(self, images: int) -> None:
-        content = save({key: value.cpu().contiguous() for key, value in self.averages.items()})
+    def _save(self, averages: dict[str, Tensor], images: int) -> None:
+        content = save({key: value.cpu().contiguous() for key, value in averages.items()})
         write_atomically(self.folder / f"images-{images:012d}.safetensors", content)
 
     def state_dict(self) -> dict[str, Any]:
-        return dict(self.averages)
+        return gathered(dict(self.averages))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.averages = dict(state)
