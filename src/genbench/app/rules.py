@@ -158,7 +158,7 @@ def _check_trainer(config: Mapping[str, Any]) -> None:
 
 
 def _check_sharding(config: Mapping[str, Any]) -> None:
-    """Sharded models are trained on CUDA's GPUs, by what has been seen to give the same weights there."""
+    """Models are sharded over GPUs of CUDA's, and what does not go with it is refused."""
     trainer, training = config.get("trainer") or {}, config.get("training") or {}
     if isinstance(trainer.get("strategy", "auto"), str):
         return

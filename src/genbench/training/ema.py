@@ -46,7 +46,8 @@ class EMA:
         self.shadow = {name: value.to(device) for name, value in self.shadow.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
-        return gathered(dict(self.shadow))
+        whole: dict[str, Tensor] = gathered(self.shadow)
+        return whole
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         for name, value in spread(state, self.shadow).items():

@@ -75,7 +75,7 @@ class Preview(pl.Callback):
                 images, numbers, captions = self.look()
             finally:
                 module.model.train()
-        weights = module.averaged_state_dict() if self.selection is not None and module.sharded else None
+        weights = module.averaged_state_dict() if self.selection is not None else {}
         if not trainer.is_global_zero:
             return
         self.numbers = dict(numbers)
@@ -87,8 +87,7 @@ class Preview(pl.Callback):
             if isinstance(logger, ImageLogger):
                 _log(logger, images, sheet, captions, module.images_seen)
         if self.selection is not None:
-            take = module.averaged_state_dict if weights is None else lambda: weights
-            self.selection.offer(module.images_seen, numbers[self.selection.metric], take)
+            self.selection.offer(module.images_seen, numbers[self.selection.metric], weights)
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.selection is None else {"selection": self.selection.state_dict()}

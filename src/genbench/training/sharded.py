@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 import torch.distributed as dist
-from lightning_fabric.utilities.types import _PATH
 from pytorch_lightning.strategies import ModelParallelStrategy
 from pytorch_lightning.strategies.strategy import Strategy
 from torch.distributed.device_mesh import DeviceMesh
@@ -38,13 +38,17 @@ class Sharded(ModelParallelStrategy):
         return True
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
-        return gathered(Strategy.lightning_module_state_dict(self))
+        state: dict[str, Any] = gathered(dict(Strategy.lightning_module_state_dict(self)))
+        return state
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        return gathered(Strategy.optimizer_state(self, optimizer))
+        state: dict[str, Any] = gathered(Strategy.optimizer_state(self, optimizer))
+        return state
 
-    def load_checkpoint(self, checkpoint_path: _PATH, weights_only: bool | None = None) -> dict[str, Any]:
-        return Strategy.load_checkpoint(self, checkpoint_path, weights_only)
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        # mapped, not copied: every process takes its rows of it
+        state: dict[str, Any] = torch.load(checkpoint_path, map_location="cpu", weights_only=True, mmap=True)
+        return state
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
         assert self.lightning_module is not None

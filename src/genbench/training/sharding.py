@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
-from torch.utils._pytree import tree_map_only
 
 from genbench.core import GenerativeModel
-
-State = TypeVar("State")
 
 
 def shard(model: GenerativeModel, mesh: DeviceMesh) -> None:
@@ -55,14 +52,14 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def gathered(state: State) -> State:
+def gathered(state: Any) -> Any:
     """A nested state with all that is sharded whole, on the CPU of the first process; others get empty tensors."""
-
-    def gather(part: DTensor) -> Tensor:
-        full = part.full_tensor()
+    if isinstance(state, DTensor):
+        full = state.full_tensor()
         return full.cpu() if torch.distributed.get_rank() == 0 else torch.empty(0)
-
-    return tree_map_only(DTensor, gather, state)  # type: ignore[no-any-return]
+    if isinstance(state, dict):
+        return {key: gathered(value) for key, value in state.items()}
+    return state
 
 
 def spread(state: Mapping[str, Any], like: Mapping[str, Tensor]) -> dict[str, Any]:

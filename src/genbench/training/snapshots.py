@@ -69,7 +69,8 @@ class Snapshots(pl.Callback):
         write_atomically(self.folder / f"images-{images:012d}.safetensors", content)
 
     def state_dict(self) -> dict[str, Any]:
-        return gathered(dict(self.averages))
+        whole: dict[str, Tensor] = gathered(self.averages)
+        return whole
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.averages = dict(state)
