@@ -37,7 +37,7 @@ def same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
         if isinstance(value, torch.Tensor):
             torch.testing.assert_close(left[path], value, rtol=tolerance, atol=tolerance, msg=str(path))
         else:
-            assert left[path] == value, path
+            assert left[path] == (pytest.approx(value, rel=1e-12) if isinstance(value, float) else value), path
 
 
 def kept(folder: Path, rank: int = 0) -> dict[str, torch.Tensor]:
