@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -69,6 +70,30 @@ def test_without_combinations_held_out_all_test_pictures_are_as_in_training():
     tables = [shapes(train_images=60, test_images=60, difficulty={"held_out": []}).table(s) for s in ("train", "test")]
     train, test = ([parse(caption).skill for caption in table.caption] for table in tables)
     assert train == test
+
+
+def test_training_captions_may_ask_for_some_skills_alone_and_test_captions_do_not():
+    some, every = shapes(train_images=60, train_skills=["position", "colour"]), shapes(train_images=60)
+    assert [parse(caption).skill for caption in some.table("train").caption] == ["position", "colour"] * 30
+    assert some.table("test").caption == every.table("test").caption
+    assert some.table("train").fingerprint() != every.table("train").fingerprint()
+    assert some.table("test").fingerprint() == every.table("test").fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"train_skills": ["postion"]}, r"train_skills is \['postion'\]; expected some of single_object, .*, or null"),
+        ({"train_skills": []}, r"train_skills is \[\]; expected some of"),
+        (
+            {"train_skills": ["position"], "difficulty": {"most": 1, "held_out": []}},
+            "some of single_object, colour, or null for all",
+        ),
+    ],
+)
+def test_skills_that_captions_do_not_have_are_refused(change, told):
+    with pytest.raises(InstantiationException, match=told):
+        shapes(**change)
 
 
 def test_pictures_are_never_mirrored_and_a_split_has_pictures():

@@ -54,6 +54,20 @@ def test_a_pixel_reaches_the_far_corner_through_the_tokens() -> None:
     assert (net(x, t, Conditioning(vector)) - before).abs()[0, 0, 31, 31] > 1e-9
 
 
+def test_a_token_paints_its_own_square_of_the_image() -> None:
+    net = small(ImageSpec(3, 16, 24), patch=2, channels=(4,))  # tokens for squares of 4x4 pixels
+    for parameter in net.shrink.parameters():
+        parameter.data.zero_()  # so that a token is its position
+    net.paint.weight.data.normal_()
+    image = net(torch.rand(1, 3, 16, 24).double(), torch.rand(1).double(), Conditioning(torch.rand(1, 16).double()))
+    painted = net.paint(net.position).unflatten(0, (4, 6))
+    for row, column in ((0, 0), (1, 4), (3, 5)):
+        square = image[0, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
+        # the outputs in order: colour and place within the patch, then the patch within the square
+        expected = painted[row, column].reshape(3, 2, 2, 2, 2).permute(0, 3, 1, 4, 2).reshape(3, 4, 4)
+        torch.testing.assert_close(square, expected, rtol=0.0, atol=1e-12)
+
+
 @pytest.mark.parametrize(("context", "outputs"), [(None, 2), (24, 1)])
 def test_parameters_are_those_of_the_formula(context: int | None, outputs: int) -> None:
     spec, c, d, layers, heads = ImageSpec(3, 16, 16), 8, 32, 3, 4
@@ -70,7 +84,8 @@ def test_parameters_are_those_of_the_formula(context: int | None, outputs: int) 
     time = (2 * PAIRS * d + d) + (d * d + d)
     ends = (27 * c + c) + 2 * c + outputs * (27 * c + 3)
     resample = (4 * c * d + d) + (4 * c * d + c)
-    expected = time + ends + res(c, c) + res(2 * c, c) + resample + 64 * d + layers * block
+    paint = (d + 1) * outputs * 3 * 4
+    expected = time + ends + res(c, c) + res(2 * c, c) + resample + paint + 64 * d + layers * block
     assert sum(parameter.numel() for parameter in net.parameters()) == expected
 
 
@@ -95,5 +110,3 @@ def test_sizes_it_cannot_have_name_the_fix() -> None:
         small(patch=3)
     with pytest.raises(ConfigError, match=r"after backbone\.patch=2, .* backbone\.channels at most 1 entries"):
         small(patch=2, channels=(4, 4))
-    with pytest.raises(ConfigError, match="divisible by 4"):
-        small(width=18)

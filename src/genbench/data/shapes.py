@@ -26,10 +26,11 @@ class Shapes(ImageDataset):
 
     Picture i is the same whatever the number of images. Training pictures never show a held-out combination; of the
     test captions every other one names one, where the difficulty holds out any. Pictures are never mirrored, for the
-    captions tell left from right. Sets that occupy more than `resident_limit` bytes are drawn as they are needed.
+    captions tell left from right. Sets that occupy more than `resident_limit` bytes are drawn as they are needed. With
+    `train_skills` training captions ask for these alone, in turn, which a first training may learn from.
 
     Raises:
-        ConfigError: a difficulty that cannot be drawn, or a split without images.
+        ConfigError: a difficulty that cannot be drawn, a split without images, or skills that the captions do not have.
     """
 
     def __init__(
@@ -40,19 +41,26 @@ class Shapes(ImageDataset):
         train_images: int,
         test_images: int,
         resident_limit: int,
+        train_skills: Sequence[str] | None = None,
     ) -> None:
         side = difficulty.side
         super().__init__(name, ImageSpec(3, side, side, captions=True), spec)
         for split, n in (("train", train_images), ("test", test_images)):
             if n < 1:
                 raise ConfigError(f"data.{split}_images is {n}; expected at least 1, such as 1000")
+        asked = skills(difficulty, "seen")
+        if train_skills is not None and not (train_skills and set(train_skills) <= set(asked)):
+            raise ConfigError(
+                f"data.train_skills is {list(train_skills)}; expected some of {', '.join(asked)}, or null for all"
+            )
+        self._only: dict[Split, Sequence[str] | None] = {"train": train_skills, "test": None}
         self.difficulty, self._limit = difficulty, resident_limit
         self._images: dict[Split, int] = {"train": train_images, "test": test_images}
         self._tables: dict[Split, ImageTable] = {}
 
     def table(self, split: Split) -> ImageTable:
         if split not in self._tables:
-            drawn = DrawnTable(self.difficulty, split, self._images[split])
+            drawn = DrawnTable(self.difficulty, split, self._images[split], self._only[split])
             self._tables[split] = _in_memory(drawn) if drawn.nbytes <= self._limit else drawn
         return self._tables[split]
 
@@ -71,13 +79,14 @@ def _in_memory(table: DrawnTable) -> ResidentTable:
 
 
 class DrawnTable(ImageTable):
-    """The first `n` scenes of a split, drawn whenever they are taken.
+    """The first `n` scenes of a split, of all skills or `only` some, drawn whenever they are taken.
 
-    The fingerprint covers all that decides them: the difficulty, the split, their number, and the drawings' version.
+    The fingerprint covers all that decides them: the difficulty, the split, their number, the skills, and the drawings'
+    version.
     """
 
-    def __init__(self, difficulty: Difficulty, split: Split, n: int) -> None:
-        self.difficulty, self.split, self.n = difficulty, split, n
+    def __init__(self, difficulty: Difficulty, split: Split, n: int, only: Sequence[str] | None = None) -> None:
+        self.difficulty, self.split, self.n, self.only = difficulty, split, n, only
         self._both = split == "test" and bool(difficulty.held_out) and bool(skills(difficulty, "held_out"))
 
     @property
@@ -100,7 +109,7 @@ class DrawnTable(ImageTable):
         """The scene of a picture; test scenes show what was seen and ask for what is held out by turns."""
         if self._both:
             return scene_of(self.difficulty, self.split, index // 2, "held_out" if index % 2 else "seen")
-        return scene_of(self.difficulty, self.split, index)
+        return scene_of(self.difficulty, self.split, index, only=self.only)
 
     def take(self, indices: Sequence[int] | Tensor) -> Images:
         rows = torch.as_tensor(indices, dtype=torch.int64)
@@ -114,5 +123,5 @@ class DrawnTable(ImageTable):
         return ResidentTable(images.image, None, images.caption)
 
     def fingerprint(self) -> str:
-        said = [VERSION, asdict(self.difficulty), self.split, self.n]
+        said = [VERSION, asdict(self.difficulty), self.split, self.n, None if self.only is None else list(self.only)]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -10,20 +10,22 @@ from torch import Tensor, nn
 
 from genbench.core import Conditioning, ImageSpec
 from genbench.networks.backbone import Backbone
-from genbench.networks.dit import PAIRS, Block, grid_features, grid_of, initialise
+from genbench.networks.dit import PAIRS, Block, grid_of, initialise
 from genbench.networks.layers import ResBlock, coarsest, group_norm, head_width, sinusoidal, zero
 
 
 class UViT(Backbone):
     """One residual block each way per entry of `channels`, each at half the size of the one before; then a transformer.
 
-    The map after the last halving has one token a position, `width` numbers each. With a `context` every block of the
-    transformer also attends to a text's tokens of that width. With a `patch` over 1 it works on squares of that many
-    pixels a side, so that large images do not pay for convolutions at every pixel. It starts by returning zeros.
+    The map after the last halving has one token a position, `width` numbers each. A token also paints its own square of
+    the image, as a DiT's does, to which the convolutions add: what a caption says of places is learned long before any
+    of it would come through all of them. With a `context` every block of the transformer also attends to a text's
+    tokens of that width. With a `patch` over 1 it works on squares of that many pixels a side, so that large images do
+    not pay for convolutions at every pixel. It starts by returning zeros.
 
     Raises:
         ConfigError: a side that the patch does not divide, or that cannot be halved len(channels) times then; heads
-            that do not divide the width, or a width that is not divisible by 4.
+            that do not divide the width.
     """
 
     def __init__(
@@ -49,11 +51,14 @@ class UViT(Backbone):
         self.shrink = nn.ModuleList(nn.Conv2d(c, below, 2, stride=2) for c, below in steps)
         self.grow = nn.ModuleList(nn.ConvTranspose2d(below, c, 2, stride=2) for c, below in steps[::-1])
         self.up = nn.ModuleList(ResBlock(2 * c, c, width) for c, _ in steps[::-1])
-        self.position = nn.Parameter(grid_features(rows, columns, width))
+        # drawn, not features of row and column: those of so few places are too alike to tell apart by attention
+        self.position = nn.Parameter(torch.randn(rows * columns, width))
         blocks = [Block(width, heads, context) for _ in range(layers)]
         self.blocks = nn.ModuleList(blocks).apply(initialise)
         for block in blocks:
             zero(block.modulate)
+        self.square = 2 ** len(channels)
+        self.paint = zero(nn.Linear(width, outputs * spec.channels * (patch * self.square) ** 2))
         self.head = nn.Sequential(
             group_norm(channels[0]),
             nn.SiLU(),
@@ -74,7 +79,8 @@ class UViT(Backbone):
         tokens = h.flatten(2).transpose(1, 2) + self.position
         for block in self.blocks:
             tokens = block(tokens, vector[:, None], None, condition)
+        painted = self.paint(tokens).transpose(1, 2).unflatten(2, h.shape[2:])
         h = tokens.transpose(1, 2).unflatten(2, h.shape[2:])
         for block, grow in zip(self.up, self.grow, strict=True):
             h = block(torch.cat([grow(h), skips.pop()], dim=1), vector)
-        return F.pixel_shuffle(self.head(h), self.patch)
+        return F.pixel_shuffle(self.head(h) + F.pixel_shuffle(painted, self.square), self.patch)

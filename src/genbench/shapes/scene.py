@@ -47,17 +47,19 @@ def skills(difficulty: Difficulty, part: Part) -> tuple[str, ...]:
     return tuple(skill for skill in SKILLS if skill not in no)
 
 
-def scene_of(difficulty: Difficulty, stream: str, index: int, part: Part = "seen") -> Scene:
+def scene_of(
+    difficulty: Difficulty, stream: str, index: int, part: Part = "seen", only: Sequence[str] | None = None
+) -> Scene:
     """Scene number `index` of a stream: the same for ever, and independent of all other numbers and streams.
 
-    The skills take turns by number. In the part `seen` the picture shows no held-out combination; in the part
-    `held_out` the caption names one.
+    The skills, or `only` some of them, take turns by number. In the part `seen` the picture shows no held-out
+    combination; in the part `held_out` the caption names one.
 
     Raises:
         ConfigError: no such scene is found, because the objects do not fit or the combinations cannot be had.
     """
     rng = random.Random(f"{stream} {part} {index}")
-    turns = skills(difficulty, part)
+    turns = skills(difficulty, part) if only is None else only
     skill = turns[index % len(turns)]
     for _ in range(TRIES):
         claim, groups = _drawn(difficulty, skill, rng)
