@@ -115,6 +115,12 @@ def test_mistyped_overrides_are_explained(monkeypatch, command, capsys, argument
     [
         ("scheduler=null", "scheduler=null names no choice: leave it out, or choose one of cosine, edm, flow"),
         ("model=vea", "no model 'vea': choose one of dcgan, ddpm, ect, pixel_gpt, text_to_image, vae; did you mean"),
+        (
+            "hydra/launcher=proces",
+            "no hydra/launcher 'proces': choose one of basic, joblib, process, slurm; did you mean",
+        ),
+        ("hydra/launcher=ray", "hydra/launcher=ray needs a package of Hydra's: pip install hydra-ray-launcher ray"),
+        ("hydra/sweeper=ax", "no hydra/sweeper 'ax': choose one of basic, optuna"),
         ("+metric=[fd, knd]", "no metric 'knd': choose one of accuracy, cas"),
     ],
 )

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
@@ -13,6 +16,9 @@ from genbench.app.listing import groups, unknown
 from genbench.app.paths import conf_dirs
 
 _NAME = re.compile(r"[\w-]+")
+_HYDRAS = ("hydra/launcher", "hydra/sweeper")
+_PLUGINS = {"hydra/launcher=ray": "hydra-ray-launcher ray"}
+"""Choices that a package of Hydra's brings which no extra of ours installs."""
 
 
 def refuse_unknown_choices(arguments: Sequence[str]) -> None:
@@ -20,7 +26,9 @@ def refuse_unknown_choices(arguments: Sequence[str]) -> None:
     found = groups(conf_dirs(arguments))
     for argument in arguments:
         group, _, value = argument.lstrip("+").partition("=")
-        known = found.get(group, ())
+        known = _of_hydra(group, conf_dirs(arguments)) if group in _HYDRAS else found.get(group, ())
+        if argument in _PLUGINS and argument.partition("=")[2] not in known:
+            raise SystemExit(f"error: {argument} needs a package of Hydra's: pip install {_PLUGINS[argument]}")
         listed = value.startswith("[") and value.endswith("]")
         for choice in value.strip("[]").split(",") if known else ():
             name = choice.strip()
@@ -31,6 +39,13 @@ def refuse_unknown_choices(arguments: Sequence[str]) -> None:
             # anything but names is Hydra's own syntax, of sweeps and of files
             if _NAME.fullmatch(name) and name not in known:
                 raise SystemExit(unknown(group, name, list(known)))
+
+
+def _of_hydra(group: str, folders: Sequence[Path]) -> list[str]:
+    """The choices of one of Hydra's own groups: ours, and those of its installed plugins."""
+    Plugins.instance()
+    ours = {path.stem for folder in folders for path in (folder / group).glob("*.yaml")}
+    return sorted(ours.union(name.removesuffix(".yaml") for name in ConfigStore.instance().list(group)))
 
 
 def misspelt(command: str, arguments: Sequence[str]) -> str | None:
