@@ -121,7 +121,7 @@ def test_the_losses_of_a_sharded_model_are_those_of_a_whole_one(tiny: Train) -> 
             ["trainer.strategy=fsdp"],
             "trainer.strategy=fsdp: several devices train by trainer=ddp, a copy of the model on",
         ),
-        (["trainer=fsdp"], "trainer.accelerator=cuda: this machine has no GPU: use trainer=auto or trainer=cpu"),
+        (["trainer=fsdp"], "trainer.accelerator=gpu: this machine has no GPU: use trainer=auto or trainer=cpu"),
         (
             ["trainer=fsdp", "trainer.accelerator=cpu"],
             "trainer.accelerator=cpu: trainer=fsdp shards models over CUDA's GPUs alone: use trainer.acc",

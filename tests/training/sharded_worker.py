@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from tiny_trainings import SPEC, Doubled, Flipped, Kept, Regression
 from torch import Tensor
 
+from genbench.conditioning.text.learned import LearnedEncoder
 from genbench.core import Batch, Condition, GenerativeModel, Noise, SeededNoise
 from genbench.core.pixels import to_uint8
 from genbench.diffusion import times
@@ -50,6 +52,16 @@ def recomputed_unet() -> Diffusion:
     return model
 
 
+def captioned() -> Diffusion:
+    """With a text encoder that is trained along, and so many captions left out that some processes read none."""
+    words = LearnedEncoder(8, 1, 2, 4, [f"digit{n}" for n in range(10)])
+    spec = replace(SPEC, num_classes=0, captions=True)
+    return Diffusion(
+        spec, CosineSchedule(), Epsilon(), Uniform(), times.Uniform(), DDIM(steps=4), DiT(spec, 4, 16, 2, 2, context=8),
+        text_encoder=words, label_dropout=0.97,
+    )  # fmt: skip
+
+
 class Faulty(Regression):
     """In the last process, the second batch has a loss that is not finite, with sound gradients."""
 
@@ -66,6 +78,7 @@ MODELS: dict[str, Callable[[], GenerativeModel]] = {
     "recomputed_unet": recomputed_unet,
     "dcgan": lambda: DCGAN(SPEC, latent=4, channels=(8, 16)),
     "faulty": Faulty,
+    "text": captioned,
 }
 
 

@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from genbench.training.selection import Selection
 VALUES = {100: 5.0, 200: math.nan, 300: 3.0, 400: 3.0, 500: 4.0, 600: 2.0}
 
 
-def weights(images: int) -> dict[str, Tensor]:
-    return {"w": torch.arange(6.0).reshape(2, 3).T + images}
+def weights(images: int) -> Callable[[], dict[str, Tensor]]:
+    return lambda: {"w": torch.arange(6.0).reshape(2, 3).T + images}
 
 
 def offered(path: Path, until: int) -> Selection:
@@ -31,7 +32,7 @@ def test_the_first_of_the_lowest_is_kept_and_all_are_counted(
 ) -> None:
     selection = offered(tmp_path / "best", until)
     assert selection.record == {"metric": "fd", "images": images, "value": VALUES[images], "tried": tried}
-    assert torch.equal(selection.weights()["w"], weights(images)["w"])
+    assert torch.equal(selection.weights()["w"], weights(images)()["w"])
     with safe_open(tmp_path / "best", framework="pt") as file:
         told = json.loads(file.metadata()["selected"])
     assert told == {"metric": "fd", "images": images, "value": VALUES[images]}
@@ -70,4 +71,4 @@ def test_a_full_disk_keeps_the_best_so_far(tmp_path: Path, monkeypatch: pytest.M
         selection.offer(600, 2.0, weights(600))
     assert selection.record is not None
     assert selection.record["images"] == 300
-    assert torch.equal(selection.weights()["w"], weights(300)["w"])
+    assert torch.equal(selection.weights()["w"], weights(300)()["w"])

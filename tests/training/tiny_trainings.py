@@ -51,11 +51,13 @@ class Flipped(Digits):
 
 
 class Doubled(ImageDataModule):
-    """Batches in float64."""
+    """Batches in float64, of digits with captions."""
 
     def on_after_batch_transfer(self, batch: Images, dataloader_idx: int) -> Batch:
         found = super().on_after_batch_transfer(batch, dataloader_idx)
-        return Batch(found.image.double(), found.label, found.caption, found.index)
+        assert found.label is not None
+        caption = [f"digit{number}" for number in found.label.tolist()]
+        return Batch(found.image.double(), found.label, caption, found.index)
 
 
 class Kept(pl.loggers.logger.DummyLogger):

@@ -166,10 +166,13 @@ def _check_sharding(config: Mapping[str, Any]) -> None:
 
     if built_by(trainer["strategy"]) is not Sharded:
         return
-    if (kind := trainer.get("accelerator")) != "cuda":
+    import torch
+
+    kind = trainer.get("accelerator")
+    if kind not in ("gpu", "cuda") or torch.backends.mps.is_available():
         raise ConfigError(
             f"trainer.accelerator={kind}: trainer=fsdp shards models over CUDA's GPUs alone: use "
-            "trainer.accelerator=cuda, or trainer=ddp_cpu for several processes on the processor"
+            "trainer.accelerator=gpu where there are some, or trainer=ddp_cpu for several processes on the processor"
         )
     if trainer.get("precision") == "16-mixed":
         raise ConfigError(

@@ -160,7 +160,9 @@ def _fit(
         "selected": selection.record if selection else None,
         "skipped": module.skips.total if module.skips is not None else 0,
     }
-    averaged, raw = module.averaged_state_dict(), module.raw_state_dict()
+    # of a sharded model all put the weights together, and the first one has them
+    mine = module.sharded or rank() == 0
+    averaged, raw = (module.averaged_state_dict(), module.raw_state_dict()) if mine else ({}, {})
     with together("finish the run"):
         if rank() == 0:
             run.finish(selection.weights() if selection and selection.record else averaged, raw, summary)

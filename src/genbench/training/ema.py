@@ -50,7 +50,7 @@ class EMA:
         return whole
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        for name, value in spread(state, self.shadow).items():
+        for name, value in spread({name: state[name] for name in self.shadow}, self.shadow).items():
             self.shadow[name].copy_(value)
 
     @contextmanager

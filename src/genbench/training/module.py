@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from genbench.core import Batch, ConfigError, GenerativeModel, StreamNoise, TrainStep
+from genbench.evaluation.ranks import PATIENCE
 from genbench.training.clock import Clock
 from genbench.training.ema import EMA
 from genbench.training.lr import LRSchedule
@@ -176,7 +177,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_start(self) -> None:
         self.ema.to(self.device)
         if self.trainer.world_size > 1 and self.device.type == "cuda" and not self.sharded:
-            self._group = dist.new_group(backend="nccl")
+            self._group = dist.new_group(backend="nccl", timeout=PATIENCE)
         if self._rng is not None:
             set_rng_state(self._rng, self.device)
             self._rng = None

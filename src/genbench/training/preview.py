@@ -75,7 +75,8 @@ class Preview(pl.Callback):
                 images, numbers, captions = self.look()
             finally:
                 module.model.train()
-        weights = module.averaged_state_dict() if self.selection is not None else {}
+        # of a sharded model all put the weights together, whether they are the best or not
+        whole = module.averaged_state_dict() if module.sharded and self.selection is not None else {}
         if not trainer.is_global_zero:
             return
         self.numbers = dict(numbers)
@@ -87,7 +88,8 @@ class Preview(pl.Callback):
             if isinstance(logger, ImageLogger):
                 _log(logger, images, sheet, captions, module.images_seen)
         if self.selection is not None:
-            self.selection.offer(module.images_seen, numbers[self.selection.metric], weights)
+            value = numbers[self.selection.metric]
+            self.selection.offer(module.images_seen, value, lambda: whole or module.averaged_state_dict())
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.selection is None else {"selection": self.selection.state_dict()}

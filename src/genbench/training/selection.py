@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ class Selection:
         self.path, self.metric = path, metric
         self.record: dict[str, Any] | None = None
 
-    def offer(self, images: int, value: float, weights: Mapping[str, Tensor]) -> None:
+    def offer(self, images: int, value: float, weights: Callable[[], Mapping[str, Tensor]]) -> None:
         """Compares the checkpoint at an image count with the best so far.
 
         Raises:
@@ -38,7 +38,7 @@ class Selection:
         best = self.record["value"] if self.record else math.inf
         if value < best:  # never true of a NaN
             found = {"metric": self.metric, "images": images, "value": value}
-            self._write(weights, found)
+            self._write(weights(), found)
             self.record = {**found, "tried": tried}
         if self.record:
             self.record["tried"] = tried + 1

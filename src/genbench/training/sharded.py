@@ -12,6 +12,7 @@ from pytorch_lightning.strategies.strategy import Strategy
 from torch.distributed.device_mesh import DeviceMesh
 from torch.optim import Optimizer
 
+from genbench.evaluation.ranks import PATIENCE
 from genbench.training.sharding import gathered, spread, spread_optimizer
 
 
@@ -28,7 +29,7 @@ class Sharded(ModelParallelStrategy):
     def setup_environment(self) -> None:
         super().setup_environment()
         # not the group that processes meet in, which is gloo's
-        group: Any = dist.new_group(backend=self.process_group_backend)
+        group: Any = dist.new_group(backend=self.process_group_backend, timeout=PATIENCE)
         self._device_mesh = DeviceMesh.from_group(group, self.root_device.type, mesh_dim_names=("data_parallel",))
         assert self.lightning_module is not None
         self.lightning_module._device_mesh = self._device_mesh

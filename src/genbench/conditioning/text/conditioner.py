@@ -61,6 +61,9 @@ class TextConditioner(nn.Module):
                 "give every image a prompt, or train with model.label_dropout=0.1"
             )
         null = like.new_zeros(self.encoder.width) if self.null is None else self.null
+        if isinstance(self.encoder, nn.Module):
+            # of several devices one may have nothing to read: all send the same gradients, its are zero
+            null = null + 0.0 * sum(parameter.sum() for parameter in self.encoder.parameters())
         if not given:
             return null.expand(len(caption), 1, -1), torch.ones(len(caption), 1, dtype=torch.bool, device=like.device)
         found = self.encoder.read([caption[i] for i in given], like.device)
