@@ -164,6 +164,22 @@ def test_a_row_group_is_fetched_once_an_epoch_or_once_if_the_disk_may_keep_it(
     assert set(counted) == set(range(12))
 
 
+def test_images_taken_at_random_take_each_row_group_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, counted = streamed(folder, cache_limit=0, shuffle_groups=1), Counter()
+    fetch = ParquetRows._fetched
+    monkeypatch.setattr(ParquetRows, "_fetched", lambda self, group: counted.update([group]) or fetch(self, group))
+    table.source._mapped.clear()
+    order = torch.randperm(len(table), generator=torch.Generator().manual_seed(0))
+    taken = table.take(order)
+    assert torch.equal(taken.index, order)
+    assert counted == dict.fromkeys(range(12), 1)
+    monkeypatch.undo()
+    whole = streamed(folder).take(range(77))
+    assert torch.equal(taken.image, whole.image[order])
+    assert torch.equal(taken.label, whole.label[order])
+    assert taken.caption == [whole.caption[row] for row in order.tolist()]
+
+
 def test_the_disk_holds_no_more_row_groups_than_allowed(folder: Path, tmp_path: Path) -> None:
     groups = tmp_path / "cache" / "row_groups"
     groups.mkdir(parents=True)
@@ -246,6 +262,11 @@ def test_files_that_the_names_of_others_count_are_missed(folder: Path, copy: Pat
     assert caplog.messages == [f"1 of the 3 files {copy}/data/train-* are missing, the first is number 1"]
     assert len(table) == 53
     assert table.fingerprint() != whole.fingerprint()
+    caplog.clear()
+    for number, name in enumerate(("train-00000-of-00003", "train-00002-of-00003")):
+        (copy / "data" / f"{name}.parquet").rename(copy / "data" / f"train-{2 * number + 1:05}-of-00003.parquet")
+    streamed(copy)
+    assert not caplog.messages, "they may count from one"
 
 
 @pytest.mark.parametrize("workers", [0, 1])

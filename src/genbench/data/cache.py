@@ -46,7 +46,7 @@ def kept(folder: Path, name: str, make: Callable[[], Any], limit: int | None = N
             raise DataError(f"{error}; free the disk, lower data.cache_limit, or set GENBENCH_CACHE") from error
         if limit is not None:
             _trim(folder, limit, there)
-        with suppress(FileNotFoundError):  # where the limit is small, another process may have removed it
+        with suppress(OSError, ValueError):  # where the limit is small, another process may have removed it
             return _mapped(there)
     return table
 
@@ -55,7 +55,8 @@ def _mapped(path: Path) -> Any:
     import pyarrow as arrow
 
     table = arrow.ipc.open_file(arrow.memory_map(str(path))).read_all()
-    path.touch()
+    with suppress(OSError):  # removed meanwhile, or another user's
+        os.utime(path)
     return table
 
 

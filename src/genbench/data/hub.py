@@ -64,8 +64,8 @@ def streamed(path: str, config: str | None, revision: str | None) -> dict[str, C
     if not isinstance(builder, Parquet):
         kind = type(builder).__module__.rpartition(".")[2]
         raise ConfigError(
-            f"data=huggingface: {path} is kept as {kind}, and data.streaming=true reads Parquet files: leave it out, "
-            "or name a folder of files that to_parquet wrote"
+            f"data=huggingface: {path} is kept as {kind}, and data.streaming=true reads Parquet files: on the Hub try "
+            "data.revision=refs/convert/parquet, else leave it out, or name a folder of files that to_parquet wrote"
         )
     splits = builder.config.data_files.items()
     return {

@@ -15,7 +15,7 @@ from genbench.core import ConfigError, DataError, ImageSpec
 from genbench.data.dataset import ImageDataset, Split
 from genbench.data.hub import stored, streamed
 from genbench.data.image_files import Crop, FittingDecoder, Resize
-from genbench.data.images import ImageTable, ReadTable, ResidentTable
+from genbench.data.images import Images, ImageTable, ReadTable, ResidentTable
 from genbench.data.order import mixed
 from genbench.data.parquet import ParquetRows
 from genbench.data.split import in_test
@@ -141,6 +141,20 @@ class Rows(ReadTable):
             return super().shuffled(generator)
         group = self.source.group[torch.tensor(self.chosen)]
         return mixed(group, self.source.groups, self.source.at_once, generator)
+
+    def take(self, indices: Sequence[int] | Tensor) -> Images:
+        """Of Parquet files what lies in one row group at a time, so that none is needed twice."""
+        rows = torch.as_tensor(indices, dtype=torch.int64)
+        if not isinstance(self.source, ParquetRows):
+            return super().take(rows)
+        # groups as they come, since those of a batch that come last are needed by the next one
+        group = self.source.group[[self.chosen[row] for row in rows.tolist()]].tolist()
+        first = {each: place for place, each in reversed(list(enumerate(group)))}
+        order = torch.tensor([first[each] for each in group]).argsort(stable=True)
+        found, back = super().take(rows[order]), order.argsort()
+        label = None if found.label is None else found.label[back]
+        caption = None if found.caption is None else [found.caption[i] for i in back.tolist()]
+        return Images(found.image[back], label, caption, rows)
 
     def resident(self) -> ResidentTable:
         """The same images, all read into memory."""

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, BinaryIO
 
 import torch
@@ -87,16 +88,16 @@ class ParquetRows:
 
     @property
     def _fingerprint(self) -> str:
-        """Of the footers, which say of every part of a column where it lies and how long it is, and of the sizes."""
-        digest = hashlib.sha256(json.dumps(self._sizes).encode())
+        """Of the footers, which say of every part of a column where it lies and how long it is, the sizes of the files,
+        and the features, which say what numbers of classes mean."""
+        digest = hashlib.sha256(json.dumps([self._sizes, repr(self.features)]).encode())
         for footer in self._footers:
             digest.update(hashlib.sha256(footer).digest())
         return digest.hexdigest()
 
     def __getitem__(self, key: int | str) -> Any:
         if isinstance(key, str):
-            name = _key([self._identity, key, repr(self.features[key])])
-            return kept(cache("parquet"), name, lambda: self._column(key))[key].to_pylist()
+            return [value for part in self._each(partial(self._column, key), f"reading {key}s") for value in part]
         group = bisect_right(self._first, key) - 1
         row = key - self._first[group]
         return self._cell.decode_example({self.image: self._table(group)[self.image][row].as_py()})
@@ -118,14 +119,16 @@ class ParquetRows:
         with self._opened(number, f", row group {inside}") as file:
             return self._cast(file.read_row_group(inside, [self.image], use_threads=False))
 
-    def _column(self, name: str) -> Any:
-        import pyarrow as arrow
+    def _column(self, name: str, number: int) -> list[Any]:
+        """A column of one file; each is kept by itself, so that what failed goes on where it was."""
 
-        def read(number: int) -> Any:
+        def read() -> Any:
             with self._opened(number, f", column {name!r}") as file:
                 return self._cast(file.read([name], use_threads=False))
 
-        return arrow.concat_tables(self._each(read, f"reading {name}s"))
+        key = _key([self._identity[number], name, repr(self.features[name])])
+        column: list[Any] = kept(cache("parquet"), key, read)[name].to_pylist()
+        return column
 
     def _index(self) -> Any:
         import pyarrow as arrow
@@ -175,9 +178,11 @@ def _tell_missing(files: list[str]) -> None:
     for name in filter(None, (re.match(r"(.*)-(\d+)-of-(\d+)", file) for file in files)):
         found.setdefault((name[1], name[3]), set()).add(int(name[2]))
     for (stem, of), there in found.items():
-        if missing := int(of) - len(there):
-            first = next(number for number in range(int(of)) if number not in there)
-            log.warning("%d of the %s files %s-* are missing, the first is number %d", missing, int(of), stem, first)
+        # some count from one
+        missing = sorted(set(range(int(of))) - there) if int(of) not in there else []
+        if missing:
+            told = (len(missing), int(of), stem, missing[0])
+            log.warning("%d of the %d files %s-* are missing, the first is number %d", *told)
 
 
 def _library() -> Any:

@@ -123,5 +123,5 @@ class DrawnTable(ImageTable):
         return ResidentTable(images.image, None, images.caption)
 
     def fingerprint(self) -> str:
-        said = [VERSION, asdict(self.difficulty), self.split, self.n, None if self.only is None else list(self.only)]
+        said = [VERSION, asdict(self.difficulty), self.split, self.n, *([] if self.only is None else [self.only])]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TypeVar, cast
 
 import torch
@@ -12,11 +11,9 @@ import torch.distributed as dist
 
 from genbench.core import ConfigError, RunError
 from genbench.core.errors import first_line
+from genbench.core.waiting import PATIENCE
 
 T = TypeVar("T")
-
-PATIENCE = timedelta(days=1)
-"""How long one process waits for another that is still there; one that is gone is noticed at once."""
 
 _MESSAGE_BYTES = 1024
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from genbench.core import Batch, ConfigError, GenerativeModel, StreamNoise, TrainStep
-from genbench.evaluation.ranks import PATIENCE
+from genbench.core.waiting import PATIENCE
 from genbench.training.clock import Clock
 from genbench.training.ema import EMA
 from genbench.training.lr import LRSchedule

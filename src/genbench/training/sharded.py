@@ -12,7 +12,7 @@ from pytorch_lightning.strategies.strategy import Strategy
 from torch.distributed.device_mesh import DeviceMesh
 from torch.optim import Optimizer
 
-from genbench.evaluation.ranks import PATIENCE
+from genbench.core.waiting import PATIENCE
 from genbench.training.sharding import gathered, spread, spread_optimizer
 
 
