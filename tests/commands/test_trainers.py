@@ -8,10 +8,12 @@ import pytest
 import torch
 from tiny_runs import Train, digest
 
+from genbench.app.build import resolve
 from genbench.app.compose import compose
 from genbench.app.launch import check_accelerator
 from genbench.core import ConfigError, RunError, TrainingError
 from genbench.families.vae import VAE
+from genbench.run import recipe_hash
 from genbench.training.ema import EMA
 from genbench.training.jsonl import read_log
 
@@ -98,6 +100,11 @@ def test_the_losses_of_a_sharded_model_are_those_of_a_whole_one(tiny: Train) -> 
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def test_a_run_is_the_same_experiment_on_one_gpu_on_copies_and_on_parts() -> None:
+    trainers = ("gpu", "ddp", "fsdp")
+    assert len({recipe_hash(resolve(compose("train", [f"trainer={name}"]))) for name in trainers}) == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")

@@ -41,7 +41,7 @@ class Probe:
         size = min(KID_SUBSET_SIZE, len(real))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that all features are kept: they are few
-            # several processes would wait for each other in `compute`, but only the first one previews
+            # a preview is whole in each process that draws it: there is nothing to put together in `compute`
             self.fid = FrechetInceptionDistance(
                 _Output(shared, out, "features"), reset_real_features=False, sync_on_compute=False
             )
