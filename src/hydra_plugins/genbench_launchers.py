@@ -21,6 +21,7 @@ from genbench.app.cli import COMMAND_VARIABLE
 from genbench.app.entry import JobFailedError
 from genbench.app.paths import user_dir
 from genbench.cluster.job import Job
+from genbench.core import GenbenchError
 
 
 class _Commands(Launcher):
@@ -42,7 +43,12 @@ class _Commands(Launcher):
             Job(initial_job_idx + i, (*words, *each), tuple(o for o in each if o not in alike), folder)
             for i, each in enumerate(given)
         ]
-        return [self._told(job, failure) for job, failure in zip(jobs, self.run(jobs), strict=True)]
+        try:
+            failures = self.run(jobs)
+        except GenbenchError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(1) from error
+        return [self._told(job, failure) for job, failure in zip(jobs, failures, strict=True)]
 
     @abstractmethod
     def run(self, jobs: Sequence[Job]) -> list[str | None]:

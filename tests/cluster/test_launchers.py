@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,9 +100,28 @@ def test_the_cells_of_a_benchmark_are_jobs_and_only_what_is_missing_runs_again(t
     assert "only=three-s1: pair has the cells one-s1, two-s1: choose one of them" in err
 
 
-def test_no_job_at_a_time_is_refused() -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_sweep_that_is_told_to_end_has_its_jobs_save_and_waits_for_them(
+    number: int, code: int, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    long = ["budget.images=1000000", "training.checkpoint_every=512", "model=vae", "model.channels=[8,16]", *TINY]
+    sweep = ["train", "-m", "hydra/launcher=process", "hydra.sweep.dir=sweep", f"run_dir={run.path}"]
+    with subprocess.Popen([sys.executable, "-m", "genbench", *sweep, *long], cwd=tmp_path) as process:
+        while not run.checkpoint.is_file():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(number)  # to it alone, as schedulers and `kill` do
+        assert process.wait(120.0) == code
+    assert "SIGTERM: saved at" in (tmp_path / "sweep" / "0.log").read_text()
+
+
+def test_what_no_launcher_can_do_is_told_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"hydra\.launcher\.at_once=0: give 1 or more"):
         run_processes([], 0)
+    code, err = genbench(tmp_path, "train", "-m", "hydra/launcher=process", "hydra.launcher.at_once=0", "seed=1")
+    assert (code, err) == (1, "error: hydra.launcher.at_once=0: give 1 or more jobs at a time\n")
 
 
 def test_of_a_log_its_last_lines_are_told_and_of_a_progress_bar_its_last_state(tmp_path: Path) -> None:

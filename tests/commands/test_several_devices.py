@@ -112,6 +112,9 @@ def test_another_number_of_devices_goes_on_and_says_what_is_no_longer_equal(
             "by 2 devices: use budget.batch_size=16",
         ),
         (["trainer=ddp_cpu", "budget.images=641"], "by 2 devices: use budget.images=642"),
+        (["trainer=cpu", "trainer.devices=0"], "trainer.devices=0: give how many, 1 or more, a list of their numbers"),
+        (["trainer=ddp_cpu", "trainer.devices=two"], "trainer.devices=two: give how many"),
+        (["trainer=ddp_cpu", "trainer.devices=[0,0]"], "give how many, 1 or more, a list of their numbers, or -1"),
         (
             ["trainer=cpu", "trainer.devices=2"],
             "several devices need trainer=ddp, fsdp or ddp_cpu",

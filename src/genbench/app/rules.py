@@ -116,6 +116,8 @@ def _check_devices(config: Mapping[str, Any]) -> None:
     nodes, asked = trainer.get("num_nodes", 1), trainer.get("devices", 1)
     if not isinstance(nodes, int) or nodes < 1:
         raise ConfigError(f"trainer.num_nodes={nodes}: give a number of machines, 1 or more")
+    if not _names_devices(asked):
+        raise ConfigError(f"trainer.devices={asked}: give how many, 1 or more, a list of their numbers, or -1 for all")
     several = asked != 1 and not (isinstance(asked, list) and len(asked) == 1)
     if not several and nodes == 1:
         return
@@ -133,6 +135,12 @@ def _check_devices(config: Mapping[str, Any]) -> None:
                     f"budget.{key}={value} cannot be shared equally by {count} devices: use "
                     f"budget.{key}={-(-value // count) * count}"
                 )
+
+
+def _names_devices(asked: Any) -> bool:
+    if isinstance(asked, list):
+        return bool(asked) and all(type(n) is int and n >= 0 for n in asked) and len(set(asked)) == len(asked)
+    return asked in ("auto", -1) or (type(asked) is int and asked >= 1)
 
 
 def _check_trainer(config: Mapping[str, Any]) -> None:

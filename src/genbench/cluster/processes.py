@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import FrameType
 
 from genbench.cluster.job import Job, failure
 from genbench.core import ConfigError
 
 log = logging.getLogger(__name__)
 
+OWN_END = 10.0
+"""Seconds that jobs have to end by themselves when we are interrupted: a terminal interrupts them too."""
+
 
 def run_processes(jobs: Sequence[Job], at_once: int) -> list[str | None]:
     """Runs every job to its end; for each why it failed, or None.
 
+    Interrupted or told to end, it tells the jobs, which save what they have trained, and waits for them.
+
     Raises:
         ConfigError: not one job at a time.
+        SystemExit: SIGTERM came, and all jobs have ended.
     """
     if at_once < 1:
         raise ConfigError(f"hydra.launcher.at_once={at_once}: give 1 or more jobs at a time")
     # processes on one machine share its cores
     threads = str(max(1, (os.cpu_count() or 1) // at_once))
     environment = {"OMP_NUM_THREADS": threads, **os.environ} if at_once > 1 else dict(os.environ)
+    running: dict[int, subprocess.Popen[bytes]] = {}
 
     def run(job: Job) -> str | None:
         output = job.folder / f"{job.number}.log"
@@ -34,7 +44,10 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[str | None]:
         begun = time.perf_counter()
         with output.open("ab") as file:
             command = [sys.executable, "-m", "genbench", *job.arguments]
-            code = subprocess.call(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+            with subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment) as process:
+                running[job.number] = process
+                code = process.wait()
+        del running[job.number]
         if code:
             told = failure(job, f"failed with exit code {code}", [output])
             log.error("%s", told)
@@ -42,9 +55,35 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[str | None]:
         log.info("%s: done in %.1f s", job.title, time.perf_counter() - begun)
         return None
 
-    with ThreadPoolExecutor(at_once) as pool:
+    with _ending_at_sigterm(), ThreadPoolExecutor(at_once) as pool:
         try:
             return list(pool.map(run, jobs))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
+        except BaseException as reason:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(running, 0.0 if isinstance(reason, SystemExit) else OWN_END)
             raise
+
+
+@contextmanager
+def _ending_at_sigterm() -> Iterator[None]:
+    """SIGTERM raises SystemExit, rather than leave the jobs behind."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(running: dict[int, subprocess.Popen[bytes]], patience: float) -> None:
+    """Waits for the jobs, those that do not end by themselves after having told them to."""
+    end = time.monotonic() + patience
+    while running and time.monotonic() < end:
+        time.sleep(0.1)
+    if left := list(running.values()):
+        log.warning("waiting for %d jobs to save and end", len(left))
+        for process in left:
+            process.terminate()

@@ -107,5 +107,5 @@ class Recorder(pl.Callback):
     def _alarm(name: str, value: float, images: int) -> str:
         return (
             f"{name} is {value} at {images} images seen; training stopped; an earlier checkpoint, if any, is kept: "
-            f"{REMEDY}, or training.nonfinite=skip"
+            f"{REMEDY}, or training.nonfinite=skip in another run_dir"
         )
