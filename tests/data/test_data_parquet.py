@@ -1,5 +1,6 @@
 """Parquet files read where they lie: the rows that a download would give, in an order that seed and images decide."""
 
+import io
 import os
 import pickle
 import shutil
@@ -19,6 +20,7 @@ from genbench.data.loader import TrainLoader
 from genbench.data.parquet import ParquetRows
 
 library = pytest.importorskip("datasets")
+arrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 COLUMNS = {"label_column": "kind", "caption_column": "text"}
@@ -242,6 +244,26 @@ def test_from_the_hub_nothing_is_read_but_what_is_needed_and_all_of_it_once(remo
     asked.clear()
     assert streamed(REPOSITORY).take([5]).caption == ["number 5"]
     assert not asked, "footers, columns and row groups are kept"
+
+
+@pytest.mark.parametrize("kind", ["bytes", "struct"])
+def test_bytes_of_image_files_are_images(folder: Path, tmp_path: Path, kind: str) -> None:
+    expected = streamed(folder, label_column=None, caption_column=None, test_split=None).take(range(5)).image
+    cells = []
+    for pixels in expected.permute(0, 2, 3, 1).numpy():
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        cells.append(file.getvalue() if kind == "bytes" else {"bytes": file.getvalue(), "path": None})
+    (tmp_path / "plain").mkdir()
+    table = arrow.table({"image": cells})
+    parquet.write_table(table, tmp_path / "plain" / "train.parquet")
+    library.Dataset(table).save_to_disk(tmp_path / "saved")
+    plain = {"label_column": None, "caption_column": None, "test_split": None, "test_fraction": 0.5}
+    for path, streaming in ((tmp_path / "plain", True), (tmp_path / "saved", False)):
+        found = dataset(path, **plain, streaming=streaming)
+        images = [found.table(split).take(range(len(found.table(split)))) for split in ("train", "test")]
+        rows = [row for split in ("train", "test") for row in found._rows[split].chosen]
+        assert torch.equal(torch.cat([each.image for each in images]), expected[rows])
 
 
 def test_a_file_that_is_cut_short_is_named_on_opening(copy: Path) -> None:

@@ -17,7 +17,7 @@ from genbench.data.hub import stored, streamed
 from genbench.data.image_files import Crop, FittingDecoder, Resize
 from genbench.data.images import Images, ImageTable, ReadTable, ResidentTable
 from genbench.data.order import mixed
-from genbench.data.parquet import ParquetRows
+from genbench.data.parquet import ParquetRows, stores_images
 from genbench.data.split import in_test
 
 
@@ -76,7 +76,11 @@ class HuggingFace(ImageDataset):
                     f"{path} has no split {split!r}, only {', '.join(splits)}: choose with data.train_split and "
                     "data.test_split (null sets rows of the other aside)"
                 )
-            source = splits[split](image_column, shuffle_groups, cache_limit) if streaming else splits[split]
+            source: Any = splits[split](image_column, shuffle_groups, cache_limit) if streaming else splits[split]
+            if not streaming and stores_images(source.features.get(image_column)):
+                import datasets
+
+                source = source.cast_column(image_column, datasets.Image())
             return Rows(source, f"{path}, split {split}", columns, decoder)
 
         train = rows(train_split)
@@ -185,8 +189,8 @@ class Rows(ReadTable):
             raise DataError(f"{place} cannot be read as an image ({error}); mend it or take it out") from error
         if not hasattr(image, "mode"):
             raise DataError(
-                f"{place}: column {column!r} holds {type(image).__name__}, no image: cast it to datasets.Image(), or "
-                "name another with data.image_column"
+                f"{place}: column {column!r} holds {type(image).__name__}, no image: name another with "
+                "data.image_column, or take the row out"
             )
         pixels = self.decoder.fitted(image, place)
         if hasattr(self, "shape") and pixels.shape != self.shape:
@@ -213,6 +217,7 @@ class Rows(ReadTable):
         wrong = next((n for n, value in enumerate(values) if not fits(value)), None)
         if wrong is not None:
             raise DataError(
-                f"{self.place}, row {self.chosen[wrong]}: {name} is {str(values[wrong])[:40]!r}; expected {expected}"
+                f"{self.place}, row {self.chosen[wrong]}: {name} is {str(values[wrong])[:40]!r}; expected {expected}: "
+                f"name another column with data.{which}_column, or mend the row"
             )
         return values

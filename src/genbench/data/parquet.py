@@ -64,8 +64,8 @@ class ParquetRows:
                 )
             self._groups += [(number, group) for group in range(metadata.num_row_groups)]
             counts += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-        self.features = features
-        self._cell = _library().Features({name: features[name] for name in features if name == image})
+        self.features = {name: _image_of(kind) if name == image else kind for name, kind in features.items()}
+        self._cell = _library().Features({name: kind for name, kind in self.features.items() if name == image})
         self.group = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts, dtype=torch.int64))
         """The row group of every row, int64 [len(self)]."""
         self._first: list[int] = [0, *torch.tensor(counts, dtype=torch.int64).cumsum(0).tolist()]
@@ -170,6 +170,15 @@ class ParquetRows:
         """A column as the features say, which may be more than the file does."""
         features = _library().Features({name: self.features[name] for name in table.column_names})
         return _library().table.table_cast(table, features.arrow_schema)
+
+
+def stores_images(feature: Any) -> bool:
+    """Whether a column that is not said to hold images holds files of them: their bytes, or these beside a path."""
+    return (isinstance(feature, dict) and "bytes" in feature) or getattr(feature, "dtype", None) == "binary"
+
+
+def _image_of(feature: Any) -> Any:
+    return _library().Image() if stores_images(feature) else feature
 
 
 def _tell_missing(files: list[str]) -> None:
