@@ -59,9 +59,10 @@ def test_a_prompt_becomes_pictures_and_stays_text(played: str) -> None:
         assert page.title() != "1"
 
         page.get_by_label("prompt").fill("a red circle")
-        page.get_by_label("steps").fill("0")
+        # not a number that is too small: the page corrects it, before or after the button is heard
+        page.get_by_label("steps").fill("")
         page.get_by_role("button", name="draw").click()
-        page.get_by_text("sampler.steps is 0; expected at least 1").wait_for(timeout=60_000)
+        page.get_by_text("steps needs a number").wait_for(timeout=60_000)
         browser.close()
     assert asked_for
     assert all(url.startswith((played, played.replace("http", "ws"), "data:")) for url in asked_for)
