@@ -4,8 +4,7 @@
 
 Both run `genbench train` on the digits, with the same batches of all processes together, and say how many seconds
 they trained, without starting and saving. Rounds alternate; the efficiency is images/s of the processes over images/s
-of the one, the median of the rounds. Over gloo on one machine: what averaging gradients costs beyond what smaller
-operations on fewer threads save.
+of the one, the median of the rounds: averaging gradients over gloo costs, and operations on fewer threads save.
 """
 
 from __future__ import annotations
@@ -28,13 +27,15 @@ def seconds(model: str, images: int, batch: int, processes: int, threads: int) -
         trainer = ["trainer=cpu"] if processes == 1 else ["trainer=ddp_cpu", f"trainer.devices={processes}"]
         budget = [f"budget.images={images}", f"budget.batch_size={batch}"]
         command = [sys.executable, "-m", "genbench", "train", f"model={model}", *trainer, *budget]
-        subprocess.run(
+        done = subprocess.run(
             [*command, "logger=none", f"run_dir={run}"],
             env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-            check=True,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
+        if done.returncode:
+            raise SystemExit(done.stderr)
         return float(Run.open(run).summary["seconds"])
 
 
