@@ -21,7 +21,6 @@ from genbench.app.cli import COMMAND_VARIABLE
 from genbench.app.entry import JobFailedError
 from genbench.app.paths import user_dir
 from genbench.cluster.job import Job
-from genbench.core import GenbenchError
 
 
 class _Commands(Launcher):
@@ -43,6 +42,8 @@ class _Commands(Launcher):
             Job(initial_job_idx + i, (*words, *each), tuple(o for o in each if o not in alike), folder)
             for i, each in enumerate(given)
         ]
+        from genbench.core import GenbenchError  # with torch, which --help does not need
+
         try:
             failures = self.run(jobs)
         except GenbenchError as error:
