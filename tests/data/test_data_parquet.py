@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from epochs import check_epochs
 from hub import REPOSITORY, served
 from PIL import Image
 
@@ -117,19 +118,7 @@ def test_it_is_what_a_download_would_give(folder: Path, downloaded: Path, change
 
 @pytest.mark.parametrize(("world", "workers"), [(1, 2), (2, 0), (3, 2)])
 def test_every_image_once_an_epoch_over_any_ranks_and_workers(folder: Path, world: int, workers: int) -> None:
-    table = streamed(folder)
-    n, batch = len(table), 12
-    images = 6 * n  # whole epochs, and batches that reach from one into the next
-    ranks = [
-        [images.index for images in TrainLoader(table, batch, images, 5, rank=rank, world_size=world, workers=workers)]
-        for rank in range(world)
-    ]
-    sequence = torch.cat([torch.cat(shares) for shares in zip(*ranks, strict=True)])
-    plain = torch.cat([images.index for images in TrainLoader(table, batch, images, 5)])
-    assert torch.equal(sequence, plain)
-    for epoch in sequence.split(n):
-        assert sorted(epoch.tolist()) == list(range(n))
-    assert not torch.equal(sequence[:n], sequence[n : 2 * n])
+    check_epochs(streamed(folder), world, workers)
 
 
 @pytest.mark.parametrize(("seen", "workers"), [(1, 0), (40, 0), (137, 2)])

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from epochs import check_epochs
 from packed import SMALL, fill, packed
 from PIL import Image
 
@@ -103,19 +104,7 @@ def test_captions_come_along(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_every_image_once_an_epoch_over_any_ranks_and_workers(folders, workers: int, world: int) -> None:
-    table = streamed(folders[1])
-    n, batch = len(table), 12
-    images = 6 * n  # whole epochs, and batches that reach from one into the next
-    ranks = [
-        [images.index for images in TrainLoader(table, batch, images, 5, rank=rank, world_size=world, workers=workers)]
-        for rank in range(world)
-    ]
-    sequence = torch.cat([torch.cat(shares) for shares in zip(*ranks, strict=True)])
-    plain = torch.cat([images.index for images in TrainLoader(table, batch, images, 5)])
-    assert torch.equal(sequence, plain)
-    for epoch in sequence.split(n):
-        assert sorted(epoch.tolist()) == list(range(n))
-    assert not torch.equal(sequence[:n], sequence[n : 2 * n])
+    check_epochs(streamed(folders[1]), world, workers)
 
 
 @pytest.mark.parametrize(("seen", "workers"), [(1, 0), (40, 0), (137, 2), (259, 0)])
