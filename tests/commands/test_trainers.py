@@ -141,6 +141,10 @@ def test_a_run_is_the_same_experiment_on_one_gpu_on_copies_and_on_parts() -> Non
             ["trainer=fsdp", "training.compile=true"],
             "training.compile=true does not go with trainer=fsdp: use training.compile=false or trainer=ddp",
         ),
+        (
+            ["trainer=fsdp", "optimizer=muon"],
+            "optimizer=muon takes whole matrices, of which trainer=fsdp leaves each process some rows: use",
+        ),
         (["trainer=fsdp", "training.channels_last=true"], "use training.channels_last=false or trainer=ddp"),
         (["training.activation_checkpointing=true"], "nothing of a VAE is made to be computed again: use training.act"),
     ],

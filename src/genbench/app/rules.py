@@ -170,6 +170,7 @@ def _check_sharding(config: Mapping[str, Any]) -> None:
     trainer, training = config.get("trainer") or {}, config.get("training") or {}
     if isinstance(trainer.get("strategy", "auto"), str):
         return
+    from genbench.training.muon import Muon
     from genbench.training.sharded import Sharded
 
     if built_by(trainer["strategy"]) is not Sharded:
@@ -186,6 +187,11 @@ def _check_sharding(config: Mapping[str, Any]) -> None:
         raise ConfigError(
             "trainer.precision=16-mixed: trainer=fsdp does not scale losses: use trainer.precision=bf16-mixed or "
             "32-true, or trainer=ddp"
+        )
+    if built_by(config.get("optimizer")) is Muon:
+        raise ConfigError(
+            "optimizer=muon takes whole matrices, of which trainer=fsdp leaves each process some rows: use "
+            "optimizer=adamw or trainer=ddp"
         )
     for key in ("channels_last", "compile"):
         if training.get(key):

@@ -14,8 +14,8 @@ class Muon(Optimizer):
     """Steps of orthogonal matrices for parameters of two dimensions (Jordan et al. 2024), AdamW's for all others.
 
     Steps are scaled to the size of Adam's (Liu et al. 2025, section 2.2), so one `lr` serves both and is of Adam's
-    range. Matrices are made orthogonal in bfloat16, so that pieces of a batch that add up in another order give the
-    same weights to its rounding, not to float32's.
+    range. `fused` is AdamW's. Matrices are made orthogonal in bfloat16, so that pieces of a batch that add up in
+    another order give the same weights to its rounding, not to float32's.
 
     Raises:
         ValueError: a rate, momentum, decay or beta that is negative or too large.
@@ -28,6 +28,7 @@ class Muon(Optimizer):
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
+        fused: bool | None = None,
     ) -> None:
         params = list(params)
         matrices, others = [p for p in params if p.ndim == 2], [p for p in params if p.ndim != 2]
@@ -37,7 +38,7 @@ class Muon(Optimizer):
                 torch.optim.Muon(matrices, lr, weight_decay, momentum, adjust_lr_fn="match_rms_adamw"),
             )
         if others:
-            self.parts.append(AdamW(others, lr, (betas[0], betas[1]), weight_decay=weight_decay))
+            self.parts.append(AdamW(others, lr, (betas[0], betas[1]), weight_decay=weight_decay, fused=fused))
         super().__init__([group for part in self.parts for group in part.param_groups], {})
         self._share()
 
