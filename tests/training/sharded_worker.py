@@ -141,8 +141,9 @@ def trained(name: str, folder: Path, start: Path | None = None) -> tuple[Trainin
 
 def keep(module: TrainingModule, records: list[dict[str, float]], folder: Path) -> None:
     """Leaves weights, averages, what was logged, and the share of the parameters that this process holds."""
-    averaged, raw = module.averaged_state_dict(), module.raw_state_dict()
-    there = {f"averaged/{key}": value for key, value in averaged.items()}
+    raw = module.raw_state_dict()
+    averaged = module.averaged_state_dict(raw)
+    there = {f"averaged/{key}": value.clone() for key, value in averaged.items()}  # weights without one are the raw
     there |= {f"raw/{key}": value for key, value in raw.items()}
     for key in sorted(set().union(*records)):
         if "loss" in key or "norm" in key or key in ("fd", "skipped"):

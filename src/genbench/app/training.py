@@ -162,7 +162,8 @@ def _fit(
     }
     # of a sharded model all put the weights together, and the first one has them
     mine = module.sharded or rank() == 0
-    averaged, raw = (module.averaged_state_dict(), module.raw_state_dict()) if mine else ({}, {})
+    raw = module.raw_state_dict() if mine else {}
+    averaged = module.averaged_state_dict(raw) if mine else {}
     with together("finish the run"):
         if rank() == 0:
             run.finish(selection.weights() if selection and selection.record else averaged, raw, summary)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -212,9 +212,10 @@ class TrainingModule(pl.LightningModule):
 
     # of a sharded model all processes have to ask for these, and the first one gets them
 
-    def averaged_state_dict(self) -> dict[str, Tensor]:
-        """The model's weights as they are judged: averaged where the EMA follows, live elsewhere."""
-        return self.raw_state_dict() | {name: value.cpu().clone() for name, value in self.ema.state_dict().items()}
+    def averaged_state_dict(self, raw: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """The model's weights as they are judged: averaged where the EMA follows, live (`raw`, if given) elsewhere."""
+        live = self.raw_state_dict() if raw is None else dict(raw)
+        return live | {name: value.cpu().clone() for name, value in self.ema.state_dict().items()}
 
     def raw_state_dict(self) -> dict[str, Tensor]:
         """The model's weights as the optimiser left them."""
