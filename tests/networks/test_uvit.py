@@ -26,16 +26,15 @@ def awake(net: UViT) -> UViT:
     return net
 
 
-@pytest.mark.parametrize("paint", [False, True])
-def test_zero_at_first_then_all_that_is_there_reaches_the_output_of_its_own_image_only(paint: bool) -> None:
+def test_zero_at_first_then_all_that_is_there_reaches_the_output_of_its_own_image_only() -> None:
     values = [torch.rand(2, *s, dtype=torch.float64) for s in (SPEC.shape, (), (16,), (3, 5))]
     mask = torch.tensor([[True, True, False], [True, True, True]])
 
     def run(net: UViT, x: Tensor, t: Tensor, vector: Tensor, tokens: Tensor) -> Tensor:
         return net(x, t, Conditioning(vector, tokens, mask))
 
-    assert not run(small(paint=paint), *values).any()
-    net = awake(small(paint=paint))
+    assert not run(small(), *values).any()
+    net = awake(small())
     before = run(net, *values)
     for which in range(4):
         changed = [v.clone() for v in values]
@@ -56,8 +55,7 @@ def test_a_pixel_reaches_the_far_corner_through_the_tokens() -> None:
 
 
 def test_a_token_paints_its_own_square_of_the_image() -> None:
-    net = small(ImageSpec(3, 16, 24), patch=2, channels=(4,), paint=True)  # tokens for squares of 4x4 pixels
-    assert net.paint is not None
+    net = small(ImageSpec(3, 16, 24), patch=2, channels=(4,))  # tokens for squares of 4x4 pixels
     for parameter in net.shrink.parameters():
         parameter.data.zero_()  # so that a token is its position
     net.paint.weight.data.normal_()
@@ -70,10 +68,10 @@ def test_a_token_paints_its_own_square_of_the_image() -> None:
         torch.testing.assert_close(square, expected, rtol=0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("context", "outputs", "paint"), [(None, 2, True), (24, 1, False)])
-def test_parameters_are_those_of_the_formula(context: int | None, outputs: int, paint: bool) -> None:
+@pytest.mark.parametrize(("context", "outputs"), [(None, 2), (24, 1)])
+def test_parameters_are_those_of_the_formula(context: int | None, outputs: int) -> None:
     spec, c, d, layers, heads = ImageSpec(3, 16, 16), 8, 32, 3, 4
-    net = UViT(spec, [c], d, layers, heads, outputs, context, paint=paint)
+    net = UViT(spec, [c], d, layers, heads, outputs, context)
 
     def res(inputs: int, out: int) -> int:
         skip = 0 if inputs == out else inputs * out + out
@@ -86,15 +84,14 @@ def test_parameters_are_those_of_the_formula(context: int | None, outputs: int, 
     time = (2 * PAIRS * d + d) + (d * d + d)
     ends = (27 * c + c) + 2 * c + outputs * (27 * c + 3)
     resample = (4 * c * d + d) + (4 * c * d + c)
-    painting = paint * (d + 1) * outputs * 3 * 4
+    painting = (d + 1) * outputs * 3 * 4
     expected = time + ends + res(c, c) + res(2 * c, c) + resample + painting + 64 * d + layers * block
     assert sum(parameter.numel() for parameter in net.parameters()) == expected
 
 
-@pytest.mark.parametrize("paint", [False, True])
-def test_on_patches_it_is_the_network_of_a_smaller_image_with_more_channels(paint: bool) -> None:
-    large = small(ImageSpec(3, 16, 24), patch=2, outputs=2, paint=paint)
-    fine = small(ImageSpec(12, 8, 12), outputs=2, paint=paint)
+def test_on_patches_it_is_the_network_of_a_smaller_image_with_more_channels() -> None:
+    large = small(ImageSpec(3, 16, 24), patch=2, outputs=2)
+    fine = small(ImageSpec(12, 8, 12), outputs=2)
     awake(large), awake(fine)
     x, t, vector, tokens = (torch.rand(2, *s, dtype=torch.float64) for s in ((3, 16, 24), (), (16,), (3, 5)))
     condition = Conditioning(vector, tokens, torch.ones(2, 3, dtype=torch.bool))
@@ -114,5 +111,3 @@ def test_sizes_it_cannot_have_name_the_fix() -> None:
         small(patch=3)
     with pytest.raises(ConfigError, match=r"after backbone\.patch=2, .* backbone\.channels at most 1 entries"):
         small(patch=2, channels=(4, 4))
-    with pytest.raises(ConfigError, match="divisible by 4"):
-        small(width=18)

@@ -4,8 +4,13 @@ import copy
 
 import pytest
 import torch
+from tiny_trainings import Regression, fit
 from torch import nn
 
+from genbench.core import Batch, Noise
+from genbench.core.model import Losses
+from genbench.training.lr import Cosine
+from genbench.training.module import TrainingModule
 from genbench.training.muon import Muon
 
 
@@ -38,15 +43,18 @@ def test_a_step_of_a_matrix_has_equal_singular_values_and_the_size_of_adams() ->
     assert moved == 2
 
 
-def test_all_else_steps_as_adamw() -> None:
+@pytest.mark.parametrize("fused", [None, True])
+def test_all_else_steps_as_adamw(fused: bool | None) -> None:
     ours, theirs = network(), network()
     others = [p for p in theirs.parameters() if p.ndim != 2]
-    optimizer, adamw = (
-        Muon(ours.parameters(), lr=0.1, betas=(0.8, 0.9), weight_decay=0.1),
-        torch.optim.AdamW(others, lr=0.1, betas=(0.8, 0.9), weight_decay=0.1),
-    )
-    step(ours, optimizer, 0)
-    step(theirs, adamw, 0)
+    optimizer = Muon(ours.parameters(), lr=0.1, betas=(0.8, 0.9), weight_decay=0.1, fused=fused)
+    adamw = torch.optim.AdamW(others, lr=0.1, betas=(0.8, 0.9), weight_decay=0.1, fused=fused)
+    for _ in range(3):
+        for left, right in zip(ours.parameters(), theirs.parameters(), strict=True):
+            left.grad = torch.randn(left.shape)
+            right.grad = left.grad.clone()
+        optimizer.step()
+        adamw.step()
     for left, right in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert (left.ndim == 2) is not torch.equal(left, right)
 
@@ -77,6 +85,40 @@ def test_networks_of_one_kind_of_parameter(kind: nn.Module) -> None:
     assert not torch.equal(next(kind.parameters()), next(before.parameters()))
 
 
-def test_a_rate_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"[Ll]earning rate"):
-        Muon(network().parameters(), lr=-1.0)
+@pytest.mark.parametrize(
+    ("wrong", "named"), [({"lr": -1.0}, r"[Ll]earning rate"), ({"momentum": 1.5}, "momentum: 1.5")]
+)
+def test_values_that_cannot_be_are_refused(wrong: dict[str, float], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        Muon(network().parameters(), **{"lr": 0.1} | wrong)
+
+
+class Refining(Regression):
+    """A model with a matrix and a vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(64))
+
+    def loss(self, batch: Batch, noise: Noise) -> Losses:
+        return {"loss": (self.table(batch.label) + self.shift - batch.image.flatten(1)).square().mean()}
+
+
+def fresh() -> Refining:
+    torch.manual_seed(0)
+    return Refining()
+
+
+def trained(images: int, accumulate: int = 1) -> Refining:
+    model = fresh()
+    ours = TrainingModule(model, lambda p: Muon(p, lr=0.01), Cosine(warmup=100), images, accumulate=accumulate)
+    fit(ours, images, [])
+    return model
+
+
+def test_pieces_of_a_batch_change_no_more_than_its_rounding() -> None:
+    whole, pieces = trained(640), trained(640, accumulate=5)
+    for left, right, start in zip(whole.parameters(), pieces.parameters(), fresh().parameters(), strict=True):
+        moved = (left - start).abs().max()
+        assert moved > 0.01
+        assert (left - right).abs().max() < 0.02 * moved

@@ -27,7 +27,7 @@ class Shapes(ImageDataset):
     Picture i is the same whatever the number of images. Training pictures never show a held-out combination; of the
     test captions every other one names one, where the difficulty holds out any. Pictures are never mirrored, for the
     captions tell left from right. Sets that occupy more than `resident_limit` bytes are drawn as they are needed. With
-    `train_skills` training captions ask for these alone, in turn, which a first training may learn from.
+    `train_skills` training captions ask for these alone, in turn, twice as often for one that is there twice.
 
     Raises:
         ConfigError: a difficulty that cannot be drawn, a split without images, or skills that the captions do not have.

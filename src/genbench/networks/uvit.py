@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genbench.core import Conditioning, ImageSpec
 from genbench.networks.backbone import Backbone
-from genbench.networks.dit import PAIRS, Block, grid_features, grid_of, initialise
+from genbench.networks.dit import PAIRS, Block, grid_of, initialise
 from genbench.networks.layers import ResBlock, coarsest, group_norm, head_width, sinusoidal, zero
 
 
@@ -18,14 +18,14 @@ class UViT(Backbone):
     """One residual block each way per entry of `channels`, each at half the size of the one before; then a transformer.
 
     The map after the last halving has one token a position, `width` numbers each. With a `context` every block of the
-    transformer also attends to a text's tokens of that width. With a `patch` over 1 it works on squares of that many
-    pixels a side, so that large images do not pay for convolutions at every pixel. With `paint` a token also paints its
-    own square of the image, as a DiT's does, to which the convolutions add: much of what a caption says of places would
-    not come through these. It starts by returning zeros.
+    transformer also attends to a text's tokens of that width. Tokens also paint their own squares of the image, as a
+    DiT's do, to which the convolutions add: what a caption says of places hardly comes through these. With a `patch`
+    over 1 it works on squares of that many pixels a side, so that large images do not pay for convolutions at every
+    pixel. It starts by returning zeros.
 
     Raises:
         ConfigError: a side that the patch does not divide, or that cannot be halved len(channels) times then; heads
-            that do not divide the width, or a width that is not divisible by 4.
+            that do not divide the width.
     """
 
     def __init__(
@@ -38,7 +38,6 @@ class UViT(Backbone):
         outputs: int = 1,
         context: int | None = None,
         patch: int = 1,
-        paint: bool = False,
     ) -> None:
         super().__init__(width, outputs, context)
         who = "the U-ViT" if patch == 1 else f"the U-ViT, after backbone.patch={patch},"
@@ -53,14 +52,13 @@ class UViT(Backbone):
         self.grow = nn.ModuleList(nn.ConvTranspose2d(below, c, 2, stride=2) for c, below in steps[::-1])
         self.up = nn.ModuleList(ResBlock(2 * c, c, width) for c, _ in steps[::-1])
         # features of row and column are too alike, for so few places, to be told apart by what has to paint them
-        position = torch.randn(rows * columns, width) if paint else grid_features(rows, columns, width)
-        self.position = nn.Parameter(position)
+        self.position = nn.Parameter(torch.randn(rows * columns, width))
         blocks = [Block(width, heads, context) for _ in range(layers)]
         self.blocks = nn.ModuleList(blocks).apply(initialise)
         for block in blocks:
             zero(block.modulate)
         self.square = 2 ** len(channels)
-        self.paint = zero(nn.Linear(width, outputs * spec.channels * (patch * self.square) ** 2)) if paint else None
+        self.paint = zero(nn.Linear(width, outputs * spec.channels * (patch * self.square) ** 2))
         self.head = nn.Sequential(
             group_norm(channels[0]),
             nn.SiLU(),
@@ -85,7 +83,5 @@ class UViT(Backbone):
         h = tokens.transpose(1, 2).unflatten(2, size)
         for block, grow in zip(self.up, self.grow, strict=True):
             h = block(torch.cat([grow(h), skips.pop()], dim=1), vector)
-        image: Tensor = self.head(h)
-        if self.paint is not None:
-            image = image + F.pixel_shuffle(self.paint(tokens).transpose(1, 2).unflatten(2, size), self.square)
-        return F.pixel_shuffle(image, self.patch)
+        painted = F.pixel_shuffle(self.paint(tokens).transpose(1, 2).unflatten(2, size), self.square)
+        return F.pixel_shuffle(self.head(h) + painted, self.patch)
