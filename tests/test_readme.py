@@ -107,5 +107,5 @@ def test_make_bench_reaches_the_bar(tmp_path: Path) -> None:
     assert shapes["real"]["overall"] == shapes["real"]["overall_held_out"] == 1.0
     assert shapes["chance"]["overall"] < 0.05
     assert shapes["retrieval"]["overall_held_out"] < 0.05
-    assert shapes["minilm"]["overall"] >= 0.50
+    assert shapes["minilm"]["overall"] >= 0.55
     assert 0.0 <= shapes["minilm"]["overall_held_out"] <= 1.0
