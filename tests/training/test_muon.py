@@ -86,7 +86,7 @@ def test_networks_of_one_kind_of_parameter(kind: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "named"), [({"lr": -1.0}, r"[Ll]earning rate"), ({"momentum": 1.5}, "momentum: 1.5")]
+    ("wrong", "named"), [({"lr": -1.0}, r"[Ll]earning rate"), ({"momentum": 1.5}, "momentum is 1.5; expected")]
 )
 def test_values_that_cannot_be_are_refused(wrong: dict[str, float], named: str) -> None:
     with pytest.raises(ValueError, match=named):

@@ -32,7 +32,7 @@ class Muon(Optimizer):
         fused: bool | None = None,
     ) -> None:
         if not 0.0 <= momentum < 1.0:
-            raise ValueError(f"Invalid momentum: {momentum}")
+            raise ValueError(f"momentum is {momentum}; expected at least 0 and less than 1, such as 0.95")
         params = list(params)
         matrices, others = [p for p in params if p.ndim == 2], [p for p in params if p.ndim != 2]
         self.parts: list[Optimizer] = []
