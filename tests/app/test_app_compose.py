@@ -91,9 +91,9 @@ def test_a_value_on_the_command_line_beats_the_recipes(monkeypatch, tmp_path):
         "budget: {batch_size: 256}\ntraining: {clip: 3.0}\noptimizer: {lr: 0.5}\n"
     )
     monkeypatch.setattr("sys.argv", ["genbench", "--config-dir", str(tmp_path)])
-    recipe = composed("model=mine", "budget=tiny", "optimizer=adam")
+    recipe = composed("model=mine")
     assert (recipe["budget"]["batch_size"], recipe["training"]["clip"], recipe["optimizer"]["lr"]) == (256, 3.0, 0.5)
-    assert recipe["budget"]["images"] == composed("budget=tiny")["budget"]["images"]
+    assert composed("model=mine", "budget=tiny")["budget"] == composed("budget=tiny")["budget"]
     ours = composed("model=mine", "budget.batch_size=8", "training.clip=null", "optimizer.lr=1e-4")
     assert (ours["budget"]["batch_size"], ours["training"]["clip"], ours["optimizer"]["lr"]) == (8, None, 1e-4)
 

@@ -1,15 +1,18 @@
 """A command as a Hydra application: its config composed, its errors told in a line."""
 
+import argparse
 import importlib
 import sys
+from collections.abc import Sequence
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
+from genbench.app.compose import settled
 from genbench.app.hints import misspelt, refuse_unknown_choices
 from genbench.app.own import with_own, without_own
 from genbench.app.paths import conf_dir, user_dir
@@ -27,14 +30,18 @@ def run(command: str) -> None:
     """
 
     started = False
+    shown, resolve, arguments = _asks_for_config(sys.argv[1:])
 
     def task(config: DictConfig) -> None:
         nonlocal started
         started = True
+        if shown:
+            print(OmegaConf.to_yaml(settled(command, config, HydraConfig.get()), resolve=resolve), end="")
+            return
         in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         if in_sweep:
             _forget_sweep()
-        message = _error(command, config)
+        message = _error(command, settled(command, config, HydraConfig.get()))
         if message is None:
             return
         if not in_sweep:
@@ -44,7 +51,7 @@ def run(command: str) -> None:
         print(f"error: {job}: {message}", file=sys.stderr)
         raise JobFailedError(f"error: {message}")
 
-    arguments = without_own(quoted(sys.argv[1:]))
+    arguments = without_own(quoted(arguments))
     if command == "sweep":
         arguments = gathered(arguments)
     refuse_unknown_choices(arguments)
@@ -56,6 +63,20 @@ def run(command: str) -> None:
         if hint is not None:
             print(f"error: {hint}", file=sys.stderr)
         raise
+
+
+def _asks_for_config(arguments: Sequence[str]) -> tuple[bool, bool, list[str]]:
+    """Whether a command line asks for the job's whole config, whether resolved, and what it says beside that.
+
+    Hydra would show the config before recipes are settled; of other configs (`--cfg hydra`) that is all there is.
+    """
+    flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    flags.add_argument("--cfg", "-c")
+    flags.add_argument("--package", "-p")
+    flags.add_argument("--resolve", action="store_true")
+    asked, rest = flags.parse_known_args(arguments)
+    ours = asked.cfg == "job" and asked.package is None
+    return ours, asked.resolve, rest if ours else list(arguments)
 
 
 def _error(command: str, config: DictConfig) -> str | None:
