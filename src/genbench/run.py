@@ -12,7 +12,8 @@ raw.safetensors      the last weights without averaging, where they differ
 ema/                 with training.ema_snapshot_every, averages to put others together from, and those put together
 training.json        images, seconds, parameters, selection: written last, so its presence means "finished"
 samples/             sheets drawn while training, and what `sample` writes
-results/HASH.json    judgements, one file per protocol; HASH.NAME.json of samples drawn in a benchmark's other way NAME
+results/HASH.json    judgements, one file per protocol; HASH.NAME.json of samples drawn in a benchmark's other way NAME;
+                     beside them the samples (samples-*.npz, .png) and real images (real-*.npz) that reports show
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ class Run:
         self.averages = path / "ema"
         self.log = path / "log.jsonl"
         self.samples = path / "samples"
+        self.results = path / "results"
 
     def hang(self, rank: int) -> Path:
         """Where one of a training's processes tells that it hangs."""
@@ -242,9 +244,7 @@ class Run:
         """
         from safetensors.torch import save
 
-        shutil.rmtree(self.path / "results", ignore_errors=True)
-        for stale in self.samples.glob("final.*"):
-            stale.unlink()
+        shutil.rmtree(self.results, ignore_errors=True)
         write_atomically(self.weights, save({name: value.contiguous() for name, value in weights.items()}))
         equal = all(torch.equal(value, raw[name]) for name, value in weights.items())
         if equal:
@@ -262,11 +262,7 @@ class Run:
 
     def result_path(self, protocol: str, variation: str | None = None) -> Path:
         """Where a judgement is kept: by its protocol's hash, and how the samples were drawn if not as usual."""
-        return self.path / "results" / f"{protocol}{suffix(variation)}.json"
-
-    def sheet(self, variation: str | None = None) -> Path:
-        """Where the samples that a report shows are kept."""
-        return self.samples / f"final{suffix(variation)}.npz"
+        return self.results / f"{protocol}{suffix(variation)}.json"
 
 
 def suffix(variation: str | None) -> str:

@@ -14,6 +14,7 @@ from genbench.app.paths import conf_dir
 from genbench.benchmark.leaderboard import read_leaderboard
 from genbench.benchmark.rows import ROW_KEYS
 from genbench.core import GenbenchError, RunError
+from genbench.evaluation.sources import ModelSource
 from genbench.families.vae import VAE
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.jsonl import read_log
@@ -73,9 +74,11 @@ def test_the_report_shows_every_model_and_needs_nothing_else(whole: Path) -> Non
 def test_a_cell_keeps_its_samples_previews_and_config(whole: Path) -> None:
     for cell in CELLS:
         folder = whole / "cells" / cell
-        assert {path.name for path in (folder / "samples").iterdir()} == {
-            *("0000000128.png", "0000000256.png", "final.npz", "final.png")
-        }
+        assert {path.name for path in (folder / "samples").iterdir()} == {"0000000128.png", "0000000256.png"}
+        kept = [path.name for path in (folder / "results").iterdir()]
+        assert sorted(name.split("-")[0] + name[-4:] for name in kept if "-" in name) == [
+            *("real.npz", "samples.npz", "samples.png")
+        ]
         assert [record["images"] for record in read_log(folder / "log.jsonl") if "fd" in record] == [128, 256]
         assert "group: tiny" in (folder / "config.yaml").read_text()
         assert not (folder / "failed.json").exists()
@@ -88,13 +91,13 @@ def test_running_it_again_trains_nothing_and_writes_the_same_leaderboard(
     whole: Path, tiny_benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = files(whole)
-    monkeypatch.setattr(benchmark, "draw", lambda *_: pytest.fail("drew samples again"))
+    monkeypatch.setattr(ModelSource, "draw", lambda *_: pytest.fail("drew samples again"))
     tiny_benchmark(whole, "+cell.training.preview_every=128")
     after = files(whole)
     assert after.keys() == before.keys()
     for name, (content, _) in before.items():
         assert after[name][0] == content, name
-    untouched = {name for name in before if name.startswith(("cells/", "controls/", "real.npz"))}
+    untouched = {name for name in before if name.startswith(("cells/", "controls/"))}
     assert {name: after[name] for name in untouched} == {name: before[name] for name in untouched}
     assert len(untouched) > 40
 

@@ -47,7 +47,7 @@ def write_pngs(folder: Path, images: np.ndarray) -> None:
 
 def test_a_run_is_judged_once_and_its_result_kept(run: Run, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     command("evaluate", "protocol=quick", f"run={run.path}")
-    (path,) = (run.path / "results").iterdir()
+    (path,) = run.results.glob("*.json")
     result = json.loads(path.read_text())
     assert path.name == f"{result['protocol']}.json"
     assert result["samples"] == N
@@ -71,17 +71,17 @@ def test_a_run_is_judged_once_and_its_result_kept(run: Run, capsys, monkeypatch:
 def test_another_protocol_gets_a_result_of_its_own(run: Run) -> None:
     command("evaluate", "protocol=quick", f"run={run.path}")
     command("evaluate", "protocol=quick", "protocol.samples=100", f"run={run.path}")
-    results = [json.loads(path.read_text()) for path in (run.path / "results").iterdir()]
+    results = [json.loads(path.read_text()) for path in run.results.glob("*.json")]
     assert {result["samples"] for result in results} == {100, N}
 
 
 def test_a_metric_that_is_missing_from_the_kept_result_is_judged(run: Run) -> None:
     command("evaluate", "protocol=quick", "~metric.accuracy", f"run={run.path}")
-    (path,) = (run.path / "results").iterdir()
+    (path,) = run.results.glob("*.json")
     assert "accuracy" not in json.loads(path.read_text())
     command("evaluate", "protocol=quick", f"run={run.path}")
     assert set(SCORES) <= json.loads(path.read_text()).keys()
-    assert [path] == list((run.path / "results").iterdir())
+    assert [path] == list(run.results.glob("*.json"))
 
 
 def test_a_run_and_its_own_samples_get_the_same_scores(run: Run, samples: Path, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_run_is_not_compared_with_data_of_another_shape(run: Run, tmp_path: Pa
 
 def test_a_damaged_result_is_named(run: Run) -> None:
     command("evaluate", "protocol=quick", f"run={run.path}")
-    (path,) = (run.path / "results").iterdir()
+    (path,) = run.results.glob("*.json")
     path.write_text('{"fd": 1')
     with pytest.raises(RunError, match=rf"cannot read the result {path} .*: delete it and judge again"):
         command("evaluate", "protocol=quick", f"run={run.path}")

@@ -19,7 +19,6 @@ from genbench.benchmark.report.page import Sheet, Told
 from genbench.benchmark.rows import CONTROL, EXTERNAL, Row, is_control
 from genbench.benchmark.tables import ranked
 from genbench.core import RunError
-from genbench.data.dataset import ImageDataset
 from genbench.data.images import ResidentTable
 from genbench.data.npz import read_npz
 from genbench.run import Run, recipe_hash, suffix
@@ -27,7 +26,6 @@ from genbench.training.jsonl import read_log
 
 FAILURE = "failed.json"
 CONTROLS = "controls"
-REAL = "real.npz"
 NEIGHBOURS = ".neighbours.png"
 FAILED = ".failed.json"
 
@@ -103,7 +101,7 @@ def family(model: DictConfig) -> str:
 def _judgements(run: Run) -> list[dict[str, Any]]:
     """What came of each protocol the run was judged under."""
     outcomes: list[dict[str, Any]] = []
-    for path in sorted((run.path / "results").glob("*.json")):
+    for path in sorted(run.results.glob("*.json")):
         if not path.name.endswith(FAILED):
             outcomes.append({"result": read_result(path)})
         elif not path.with_name(path.name.removesuffix(FAILED) + ".json").is_file():
@@ -170,15 +168,21 @@ def pages(rows: Sequence[Row]) -> list[ModelPage]:
         if is_control(row) or row["run"] is None:
             continue
         run = Run.open(row["run"])
-        sheet = run.sheet(row["variation"])
-        drawn = read_npz(sheet) if sheet.is_file() else None
+        drawn = _shown(run, row)
         images, labels = NOTHING if drawn is None else _sheet(drawn)
         told = [] if drawn is None else _told(run, drawn)
-        beside = run.path / "results" / f"{row['protocol']}{suffix(row['variation'])}{NEIGHBOURS}"
+        beside = run.results / f"{row['protocol']}{suffix(row['variation'])}{NEIGHBOURS}"
         shown.append(
             ModelPage(row, images, labels, read_log(run.log), beside.read_bytes() if beside.is_file() else None, told)
         )
     return shown
+
+
+def _shown(run: Run, row: Row) -> ResidentTable | None:
+    """The samples that were kept of what a row judges, if any."""
+    path = run.result_path(str(row["protocol"]), row["variation"])
+    name = read_result(path).get("sheet") if path.is_file() else None
+    return read_npz(run.results / name) if name and (run.results / name).is_file() else None
 
 
 def _told(run: Run, drawn: ResidentTable) -> list[Told]:
@@ -191,29 +195,15 @@ def _told(run: Run, drawn: ResidentTable) -> list[Told]:
 
 
 def real_images(runs: Iterable[Run]) -> dict[str, Sheet]:
-    """Real images that the runs' benchmarks left, by the name of the data, ordered as the models' sheets are."""
+    """Real images that were kept beside the runs' results, by the name of the data, ordered as samples are."""
     found: dict[str, Sheet] = {}
     for run in runs:
-        name = run.manifest["data"]["name"]
-        path = next((folder / REAL for folder in run.path.resolve().parents[:2] if (folder / REAL).is_file()), None)
-        if path is not None and name not in found:
-            found[name] = _sheet(read_npz(path))
+        for outcome in _judgements(run):
+            result = outcome["result"] or {}
+            name, path = str(result.get("data")), run.results / str(result.get("real"))
+            if name not in found and path.is_file():
+                found[name] = _sheet(read_npz(path))
     return found
-
-
-def choose_real(dataset: ImageDataset, n: int) -> list[int]:
-    """Indices of test images whose i-th has label i modulo the classes, or the first ones without labels."""
-    label = dataset.table("test").label
-    if label is None or not dataset.spec.num_classes:
-        return list(range(min(n, len(dataset.table("test")))))
-    of_class = [iter((label == k).nonzero().flatten().tolist()) for k in range(dataset.spec.num_classes)]
-    chosen: list[int] = []
-    for i in range(n):
-        index = next(of_class[i % len(of_class)], None)
-        if index is None:
-            break
-        chosen.append(index)
-    return chosen
 
 
 def all_rows(roots: Sequence[str | Path]) -> list[Row]:

@@ -3,7 +3,9 @@
 import argparse
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -11,6 +13,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
+from tqdm import tqdm
 
 from genbench.app.compose import settled
 from genbench.app.hints import misspelt, refuse_unknown_choices
@@ -51,6 +54,7 @@ def run(command: str) -> None:
         print(f"error: {job}: {message}", file=sys.stderr)
         raise JobFailedError(f"error: {message}")
 
+    warnings.showwarning = _show_warning
     arguments = without_own(quoted(arguments))
     if command == "sweep":
         arguments = gathered(arguments)
@@ -92,6 +96,19 @@ def _error(command: str, config: DictConfig) -> str | None:
     except InterpolationResolutionError as error:
         return f"{error.full_key}: {error.msg}"
     return None
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Tells a warning in a line of its own above any progress bar, without the line of code that gave it."""
+    place = "" if category is UserWarning else f" ({category.__name__}, {filename}:{lineno})"
+    tqdm.write(f"warning: {message}{place}", file=file or sys.stderr)
 
 
 def _forget_sweep() -> None:

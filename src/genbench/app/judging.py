@@ -17,6 +17,7 @@ from tqdm import tqdm
 from genbench.app.build import build, resolve
 from genbench.app.neighbours import write_neighbours
 from genbench.app.paths import cache_dir
+from genbench.app.sheets import keep_sheets, sheets_are_there
 from genbench.core import GenerativeModel, HasLikelihood, RunError, SeededNoise
 from genbench.core.batch import Batch
 from genbench.core.files import write_json
@@ -101,7 +102,7 @@ def kept_draws(run: Run) -> Iterator[Path]:
     Raises:
         RunError: another evaluation of this run is at work, and would clear the folder under this one.
     """
-    folder = run.path / "results" / ".draws"
+    folder = run.results / ".draws"
     lock = FileLock(run.path / ".judging.lock")
     if rank() == 0:
         try:
@@ -148,19 +149,19 @@ def judge_run(
     if variation is not None and kept and kept.get("sampler") != with_guide(variation.sampler):
         # the benchmark has given this name to another way to draw
         kept = {}
-        run.sheet(variation.name).unlink(missing_ok=True)
     bits_by = {
         "likelihood": likelihood or resolve(run.config).get("likelihood"),
         "weights": judge.protocol.weights,
         "images": dataset.table("test").fingerprint(),
     }
-    if kept and judge.metrics.keys() <= set(kept.get("metrics", ())):
-        if not bits or kept.get("bits_by") == bits_by:
-            return kept
-        result = kept
-    else:
-        result = _judged(run, model, dataset, judge, draws, kept, variation)
+    scored = kept and judge.metrics.keys() <= set(kept.get("metrics", ()))
+    if scored and (not bits or kept.get("bits_by") == bits_by) and sheets_are_there(run, kept):
+        return kept
+    source, store = _drawn(run, model, judge, draws, variation)
+    result = kept if scored else _judged(run, source, store, dataset, judge, kept, path)
+    result["variation"] = variation and variation.name
     if rank() == 0:
+        result |= keep_sheets(run, source, store.home.name, dataset, judge.protocol.samples)
         found = _known_bits(run, bits_by)
         if found is None and bits:
             found = bits_per_dim(model, dataset, judge.progress)
@@ -174,7 +175,7 @@ def judge_run(
 
 def _known_bits(run: Run, bits_by: Mapping[str, Any]) -> dict[str, Any] | None:
     """The bits that another result of the run has by the same likelihood: they depend on no sampler or protocol."""
-    for path in sorted(run.path.glob("results/*.json")):
+    for path in sorted(run.results.glob("*.json")):
         with suppress(RunError):
             other = read_result(path)
             if other.get("bits_by") == bits_by:
@@ -182,30 +183,36 @@ def _known_bits(run: Run, bits_by: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _judged(
-    run: Run,
-    model: GenerativeModel,
-    dataset: ImageDataset,
-    judge: Judge,
-    draws: Path,
-    kept: Mapping[str, Any],
-    variation: Variation | None,
-) -> dict[str, Any]:
-    """What the judge says of the run's samples, added to what is kept."""
-    path = run.result_path(judge.hash, variation and variation.name)
+def _drawn(
+    run: Run, model: GenerativeModel, judge: Judge, draws: Path, variation: Variation | None
+) -> tuple[ModelSource, ChunkStore]:
+    """What is drawn from, and where that is kept, addressed by all that decides the images."""
     own = resolve(run.config)["sampler"] if variation is None else variation.sampler
-    # the first draw of a process pays for what later ones find ready: it is made off the clock
-    ModelSource(model, "warm-up", prompts=judge.prompts).draw(0, range(min(judge.batch, judge.protocol.samples)))
-    rounding, sampler = judge.protocol.rounding, judge.sampler or with_guide(own)
-    source = ModelSource(model, run.path.name, rounding=rounding, prompts=judge.prompts)
-    drawn_by = {"weights": sha256_of(run.weights_of(judge.protocol.weights)), "sampler": sampler, "rounding": rounding}
+    rounding, weights = judge.protocol.rounding, sha256_of(run.weights_of(judge.protocol.weights))
+    drawn_by = {"weights": weights, "sampler": judge.sampler or with_guide(own), "rounding": rounding}
     if model.reads_captions:
         drawn_by["captions"] = judge.fields["captions"]["test"]
-    store = ChunkStore(draws, drawn_by)
+    source = ModelSource(model, run.path.name, rounding=rounding, prompts=judge.prompts)
+    return source, ChunkStore(draws, drawn_by)
+
+
+def _judged(
+    run: Run,
+    source: ModelSource,
+    store: ChunkStore,
+    dataset: ImageDataset,
+    judge: Judge,
+    kept: Mapping[str, Any],
+    path: Path,
+) -> dict[str, Any]:
+    """What the judge says of the run's samples, added to what is kept."""
+    # the first draw of a process pays for what later ones find ready: it is made off the clock
+    warm_up = ModelSource(source.model, "warm-up", prompts=judge.prompts)
+    warm_up.draw(0, range(min(judge.batch, judge.protocol.samples)))
     result = merged(kept, {**judge.evaluate(source, store), "metrics": sorted(judge.metrics)})
     samples, train = judge.table(source, 0, store), judge.split("train")
-    result["sampler"], result["weights"], result["data"] = sampler, judge.protocol.weights, dataset.name
-    result["variation"] = variation and variation.name
+    result["sampler"], result["weights"] = store.content["sampler"], judge.protocol.weights
+    result["data"] = dataset.name
     if rank() == 0 and train is not None:
         write_neighbours(path.with_suffix(".neighbours.png"), samples, source, train, dataset.table("train"))
     return result

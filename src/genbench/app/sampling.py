@@ -47,14 +47,18 @@ def draw(
     wrong = [label for label in classes or [] if label >= model.spec.num_classes]
     if wrong:
         raise ConfigError(f"labels={wrong} are not among the run's classes 0 to {model.spec.num_classes - 1}")
-    source = ModelSource(model, "samples", classes, prompts=prompts)
+    return collect(ModelSource(model, "samples", classes, prompts=prompts), n, seed, batch)
+
+
+def collect(source: ModelSource, n: int, seed: int = 0, batch: int = 250) -> Drawn:
+    """The n images of a seed from a model, with the labels and captions they were drawn from."""
     images, labels = [], []
     with tqdm(total=n, desc="sampling", unit="img", leave=False) as bar:
         for image, label in source.batches(n, batch, seed):
             images.append(image)
             labels.append(label)
             bar.update(len(image))
-    label = torch.cat([x for x in labels if x is not None]) if model.conditional else None
+    label = torch.cat([x for x in labels if x is not None]) if source.model.conditional else None
     return Drawn(torch.cat(images), label, source.captions(range(n)))
 
 

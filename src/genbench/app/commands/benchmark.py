@@ -16,13 +16,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from genbench.app.build import build, load_model, open_data, resolve
-from genbench.app.collect import CONTROLS, FAILURE, REAL, choose_real
+from genbench.app.collect import CONTROLS, FAILURE
 from genbench.app.compose import compose
 from genbench.app.device import training_device
 from genbench.app.judged import final_numbers
 from genbench.app.judging import Variation, judge_run, kept_draws, make_judge, read_result
 from genbench.app.reporting import report
-from genbench.app.sampling import draw, save, write_sheet
 from genbench.app.training import open_experiment, train
 from genbench.app.validate import validate_config
 from genbench.benchmark.matrix import Cell, cells, written
@@ -36,8 +35,6 @@ from genbench.run import Run
 
 log = logging.getLogger(__name__)
 
-SHOWN = 100
-"""Images per model in the report."""
 Ways = Mapping[str, Mapping[str, Any]]
 """By name, settings of the sampler with which every trained model is drawn from once more, for a row of its own."""
 JUDGED_BY = ("data", "features", "protocol", "metric")
@@ -121,9 +118,6 @@ def _controls(folder: Path, dataset: ImageDataset, judge: Judge) -> None:
     if any(kept.get(key) != value for key, value in made_of.items()):
         results = controls(judge, dataset.table("train"), dataset.table("test"), dataset.name)
         write_json(path, {**made_of, "results": results})
-    if not (folder / REAL).is_file():
-        images = dataset.table("test").take(choose_real(dataset, SHOWN))
-        save(folder / REAL, images.image, images.label)
 
 
 def _variations(config: Mapping[str, Any], ways: Ways) -> list[Variation]:
@@ -177,13 +171,7 @@ def _done(
 
     def judge_drawn(run: Run, draws: Path, variation: Variation | None) -> dict[str, Any]:
         model = load_model(run, variation and dict(variation.sampler), judge.protocol.weights).to(device)
-        result = judge_run(run, model, dataset, judge, draws, variation=variation)
-        sheet = run.sheet(variation and variation.name)
-        if not sheet.is_file():
-            drawn = draw(model, SHOWN, prompts=judge.prompts)
-            save(sheet, *drawn)
-            write_sheet(sheet.with_suffix(".png"), drawn.image)
-        return result
+        return judge_run(run, model, dataset, judge, draws, variation=variation)
 
     try:
         train(config, judge_finished)

@@ -19,10 +19,12 @@ PIXELS = 1_800_000 - BUDGET  # bytes; as base64 they keep the page under 3 MB ev
 
 
 def articles(pages: Sequence[ModelPage], real: Mapping[str, Sheet]) -> list[dict[str, Any]]:
-    """One article per run, in the order of the pages, with a judgement per page of the run."""
+    """One article per run and way to draw from it, in the order of the pages, with a judgement per page."""
     groups: dict[Any, list[ModelPage]] = {}
     for page in pages:
-        groups.setdefault((page.row["model"], page.row["run"] or id(page)), []).append(page)
+        row = page.row
+        way = (repr(row["sampler"]), row["weights"])
+        groups.setdefault((row["model"], row["run"] or id(page), way), []).append(page)
     firsts = [group[0] for group in groups.values()]
     shown = [images for page in firsts for images in _sheets(page, real) if len(images)]
     sheet_rows = rows_within(PIXELS, [images.shape for images in shown])

@@ -1,0 +1,123 @@
+"""Pictures of a run that was trained and judged by itself: kept by `evaluate`, shown by `report`."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_runs import TINY, command, files
+
+from genbench.app.build import load_model
+from genbench.app.compose import compose
+from genbench.app.sampling import draw
+from genbench.app.training import train
+from genbench.core import DataError
+from genbench.evaluation.sources import ModelSource
+from genbench.run import Run
+
+SMALL = ("backbone.width=16", "backbone.layers=1", "backbone.heads=2", "sampler.steps=3", "text_encoder=bag_of_words")
+SHAPES = ("data=shapes", "data.train_images=64", "data.test_images=64", "protocol=shapes", "protocol.samples=32")
+MARKUP = "<script>alert(1)</script> & a circle"
+
+
+def page_of(folder: Path) -> str:
+    command("report", f"runs={folder}")
+    return (folder / "report" / "index.html").read_text()
+
+
+def results(run: Run) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted(run.results.glob("*.json"))]
+
+
+def sheet_of(run: Run, result: dict) -> np.ndarray:
+    with np.load(run.results / result["sheet"], allow_pickle=False) as found:
+        return found["arr_0"]
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Run:
+    overrides = ["model=text_to_image", *TINY, *SHAPES, *SMALL, "features=pixels", "budget.images=128"]
+    return train(compose("train", [*overrides, f"run_dir={tmp_path / 'run'}"]))
+
+
+def test_prompt_picture_and_verdict_of_a_judged_run_stand_side_by_side(shapes: Run) -> None:
+    before = page_of(shapes.path)
+    assert "not judged" in before
+    assert "<figure class=" not in before
+    command("evaluate", f"run={shapes.path}")
+    (result,) = results(shapes)
+    prompts = [str(caption) for caption in np.load(shapes.results / result["sheet"])["captions"]]
+    assert len(prompts) == 32
+    page = page_of(shapes.path)
+    shown = re.findall(r'alt="([^"]*)"><figcaption>([^<]*)<span class="(right|wrong|unjudged)">([^<]+)</span>', page)
+    assert [alt for alt, *_ in shown] == [caption for _, caption, *_ in shown] == prompts[:24]
+    assert ">samples</figcaption>" in page
+    assert ">real images</figcaption>" in page
+
+
+def test_a_sheet_shows_the_judged_samples_themselves(tiny) -> None:
+    run = tiny("ddpm", "sampler.steps=3", "protocol.samples=100")
+    command("evaluate", f"run={run.path}", "likelihood=none")
+    (result,) = results(run)
+    model = load_model(run)
+    source = ModelSource(model, "again")
+    judged = torch.cat([source.draw(0, range(start, start + 50))[0] for start in (0, 50)])
+    np.testing.assert_array_equal(sheet_of(run, result), judged.permute(0, 2, 3, 1).numpy())
+    np.testing.assert_array_equal(sheet_of(run, result), draw(model, 100).image.permute(0, 2, 3, 1).numpy())
+
+
+def test_judgements_of_the_same_samples_share_a_sheet_and_others_have_their_own(tiny) -> None:
+    run = tiny("ddpm", "sampler.steps=3", "protocol.samples=100")
+    judge = ("evaluate", f"run={run.path}", "likelihood=none")
+    command(*judge)
+    command(*judge, "protocol.samples=128")
+    command(*judge, "sampler.steps=4")
+    assert len(results(run)) == 3
+    assert len({result["sheet"] for result in results(run)}) == 2
+    page = page_of(run.path)
+    assert page.count(">samples</figcaption>") == 2
+
+
+def test_a_result_without_a_sheet_is_given_one_without_being_judged_again(tiny, monkeypatch) -> None:
+    run = tiny("vae", "protocol.samples=100")
+    command("evaluate", f"run={run.path}")
+    before, (path,) = files(run.path), run.results.glob("*.json")
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in result.items() if key not in ("sheet", "real")}))
+    for sheet in (result["sheet"], result["real"]):
+        (run.results / sheet).unlink()
+    assert f"genbench evaluate run={run.path}</code> keeps some" in page_of(run.path)
+    monkeypatch.setattr("genbench.evaluation.Judge.evaluate", lambda *_: pytest.fail("judged again"))
+    command("evaluate", f"run={run.path}")
+    after = files(run.path)
+    assert results(run) == [result]
+    sheets = [name for name in before if name.startswith("results/") and not name.endswith(".json")]
+    assert len(sheets) == 3
+    assert {name: after[name][0] for name in sheets} == {name: before[name][0] for name in sheets}
+
+
+def test_markup_in_a_caption_is_text_on_the_page(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "data.npz", images=images, captions=np.array([MARKUP, "a square"] * 40))
+    data = ["data=npz", f"data.train={tmp_path / 'data.npz'}", "features=pixels", "metric=[fd]", "protocol.samples=32"]
+    run = train(
+        compose("train", ["model=text_to_image", *TINY, *SMALL, *data, "budget.images=64", f"run_dir={tmp_path / 'r'}"])
+    )
+    command("evaluate", f"run={run.path}")
+    page = page_of(run.path)
+    assert "<script>" not in page
+    with np.load(run.results / results(run)[0]["sheet"]) as sheet:
+        asked = list(sheet["captions"][:24]).count(MARKUP)
+    assert 0 < asked < 24
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt; &amp; a circle</figcaption>") == asked
+
+
+def test_a_sheet_that_cannot_be_read_is_named(tiny) -> None:
+    run = tiny("vae", "protocol.samples=100")
+    command("evaluate", f"run={run.path}")
+    (result,) = results(run)
+    (run.results / result["sheet"]).write_bytes(b"PK no archive")
+    with pytest.raises(DataError, match=result["sheet"]):
+        page_of(run.path)
