@@ -60,7 +60,9 @@ def test_joblib_tells_a_job_that_fails_and_ends_the_others(tmp_path: Path) -> No
     common = ["hydra.sweep.dir=sweep", "budget.images=128", "model=vae", "model.channels=[8,16]", *TINY]
     code, err = genbench(tmp_path, "train", "-m", "hydra/launcher=joblib", *common, "optimizer.lr=-1,0.001")
     assert code == 1
-    assert re.search(r"^error: job 0 \(.*optimizer.lr=-1.*\): the optimizer refuses its config", err, re.MULTILINE)
+    assert re.search(
+        r"^error: job 0 \(.*optimizer.lr=-1.*\): optimizer.lr=-1: Invalid learning rate", err, re.MULTILINE
+    )
     assert [Run.open(path.parent).config.optimizer.lr for path in tmp_path.glob("runs/digits/*/training.json")] == [
         0.001
     ]

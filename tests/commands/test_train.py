@@ -175,6 +175,26 @@ def test_another_experiment_in_the_same_folder_is_refused(tiny: Train) -> None:
         tiny("vae", "seed=9")
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (["optimizer.lr=-1"], r"^optimizer\.lr=-1: "),
+        (["optimizer=sgd", "optimizer.momentum=-2"], r"^optimizer\.momentum=-2"),
+        (["optimizer=muon", "optimizer.momentum=2"], r"^optimizer\.momentum=2: .*less than 1"),
+        (["optimizer=muon", "optimizer.weight_decay=-1.0"], r"^optimizer\.weight_decay=-1\.0: "),
+        (["optimizer=adam", "optimizer.betas=[0.9,1.5]"], r"^optimizer\.betas=\[0\.9, 1\.5\]: "),
+        (["optimizer=sgd", "optimizer.momentum=0.0"], r"^optimizer\.momentum=0\.0, optimizer\.nesterov=True: "),
+        (["lr_scheduler.warmup=-1"], r"^lr_scheduler\.warmup is -1; expected 0 or more"),
+        (["training.clip=-1.0"], r"^training\.clip = -1\.0: expected greater than 0"),
+        (["training.accumulate=0"], r"^training\.accumulate = 0: expected greater"),
+    ],
+)
+def test_values_that_no_training_can_have_leave_no_folder(tiny: Train, tmp_path: Path, values, told) -> None:
+    with pytest.raises(ConfigError, match=told):
+        tiny("vae", *values)
+    assert not list(tmp_path.iterdir())
+
+
 def test_two_trainings_of_one_folder_at_once_are_refused(tiny: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 

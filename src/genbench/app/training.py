@@ -24,7 +24,7 @@ from genbench.app.start import settle_start
 from genbench.app.text_encoder import settle_text_encoder
 from genbench.app.throughput import settle_seconds
 from genbench.app.trials import report_of
-from genbench.core import GenerativeModel, RunError, TrainingError
+from genbench.core import RunError, TrainingError
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation.ranks import from_first, rank, together, world
 from genbench.run import Run, recipe_hash
@@ -82,8 +82,9 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     check_accelerator(plain)
     folder = Path(plain["run_dir"] or default_folder(plain))
     plain = settle_seconds(plain, dataset, folder)
-    # built before the folder is made, so that a model that cannot be built leaves none behind
-    model = training_model(plain, dataset)
+    # built before the folder is made, so that values which cannot be built from leave none behind
+    module = training_module(training_model(plain, dataset), plain)
+    module.configure_optimizers()
     record = manifest(plain["seed"], dataset.name, dataset.table("train").fingerprint())
     run = from_first("make the run folder", lambda: Run.create(folder, plain, record))
     with _locked(run):
@@ -95,7 +96,7 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
                 judge(run)
             return run
         with _tracking(run, plain) as loggers:
-            _fit(run, dataset, plain, model, loggers)
+            _fit(run, dataset, plain, module, loggers)
             numbers = judge(run) if judge is not None else {}
             for logger in loggers:
                 if isinstance(logger, WandbLogger):
@@ -124,10 +125,9 @@ def _locked(run: Run) -> Iterator[None]:
 
 
 def _fit(
-    run: Run, dataset: ImageDataset, config: dict[str, Any], model: GenerativeModel, loggers: list[Logger]
+    run: Run, dataset: ImageDataset, config: dict[str, Any], module: TrainingModule, loggers: list[Logger]
 ) -> None:
-    settings, budget = config["training"], config["budget"]
-    module = training_module(model, config)
+    settings, budget, model = config["training"], config["budget"], module.model
     data = training_data(dataset, config)
     # what is computed again is no operation of the model's
     counted = build(config["model"]) if settings["activation_checkpointing"] else model

@@ -88,10 +88,15 @@ class TrainingModule(pl.LightningModule):
             self.sharded = True
 
     def configure_optimizers(self) -> list[Optimizer]:
+        """One optimiser for each of the model's moves.
+
+        Raises:
+            ConfigError: a value that the optimizer refuses.
+        """
         try:
             return [self.factory([p for p in move.module.parameters() if p.requires_grad]) for move in self.moves]
         except ValueError as error:
-            raise ConfigError(f"the optimizer refuses its config: {error}") from error
+            raise ConfigError(_refused(self.factory, error)) from error
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         wrapped = self.optimizers()
@@ -220,3 +225,16 @@ class TrainingModule(pl.LightningModule):
     def raw_state_dict(self) -> dict[str, Tensor]:
         """The model's weights as the optimiser left them."""
         return {name: value.detach().cpu().clone() for name, value in gathered(self.model.state_dict()).items()}
+
+
+_IN_WORDS = {"lr": "learning rate", "betas": "beta", "eps": "epsilon"}
+"""What torch's optimisers call an argument in their messages, where that is not its name."""
+
+
+def _refused(factory: OptimizerFactory, error: ValueError) -> str:
+    """An optimiser's refusal of its arguments with the config's names of those that it mentions."""
+    said = str(error).lower().replace("_", " ")
+    arguments = getattr(factory, "keywords", {}).items()
+    words = {key: _IN_WORDS.get(key, key).replace("_", " ") for key, _ in arguments}
+    named = [f"optimizer.{key}={value}" for key, value in arguments if words[key] in said]
+    return f"{', '.join(named) or 'optimizer'}: {error}"

@@ -19,6 +19,7 @@ from genbench.app.build import build, load_model, open_data, resolve
 from genbench.app.collect import CONTROLS, FAILURE
 from genbench.app.compose import compose
 from genbench.app.device import training_device
+from genbench.app.fitting import training_module
 from genbench.app.judged import final_numbers
 from genbench.app.judging import Variation, judge_run, kept_draws, make_judge, read_result
 from genbench.app.reporting import report
@@ -89,10 +90,9 @@ def _check(todo: Sequence[Cell], configs: Sequence[DictConfig], ways: Ways) -> N
     for cell, config in zip(todo, configs, strict=True):
         try:
             _, plain = open_experiment(config)
-            build(plain["model"])
+            training_module(build(plain["model"]), plain).configure_optimizers()
             for variation in _variations(plain, ways):
                 build(plain["model"] | {"sampler": variation.sampler})
-            build(plain["lr_scheduler"])
             # whether training mirrors the images changes nothing they are compared with
             judged = plain | {"data": {key: value for key, value in plain["data"].items() if key != "flip"}}
             for key in JUDGED_BY:
