@@ -171,6 +171,11 @@ def test_one_protocol_is_one_table_without_a_warning(rows):
     assert "not comparable" not in printed(rows)
 
 
+def test_a_table_without_a_judgement_has_no_protocol_that_could_differ(cell, failure):
+    tables = split(aggregate([cell(), {**failure, "data": "mnist"}]))
+    assert [(table.data, table.differs) for table in tables] == [("digits", None), ("mnist", None)]
+
+
 def test_data_and_unrecorded_fields_part_tables_too(cell):
     rows = aggregate([cell(protocol_fields=None), cell(protocol="bbbb", protocol_fields=None)])
     assert [table.differs for table in split(rows)] == [

@@ -113,9 +113,11 @@ def split(rows: Sequence[Row]) -> list[Table]:
         if row["protocol"] is None and row["status"] != "ok":
             home = next((key for key in groups if key[0] == row["data"]), (row["data"], None, None))
             groups.setdefault(home, []).append(row)
-    facts = {key: _facts(key, group) for key, group in groups.items()}
+    # where nothing was judged there is nothing to compare
+    facts = {k: _facts(k, group) for k, group in groups.items() if any(row["status"] == "ok" for row in group)}
+    others = {key: [other for k, other in facts.items() if k != key] for key in facts}
     return [
-        Table(*key, ranked(group), _differs(facts[key], [f for k, f in facts.items() if k != key]))
+        Table(*key, ranked(group), _differs(facts[key], others[key]) if key in facts else None)
         for key, group in groups.items()
     ]
 

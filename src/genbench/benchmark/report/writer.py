@@ -57,7 +57,7 @@ def write_report(
         models=articles(pages, real),
         losses=_losses(drawn),
         comparisons=[_comparison(table, drawn, f"t{i}") for i, table in enumerate(tables)],
-        protocols=[_protocol(table) for table in tables],
+        protocols=[_protocol(table) for table in tables if table.scored],
         about=about,
     )
     path = folder / "report" / "index.html"
