@@ -16,7 +16,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from tqdm import tqdm
 
 from genbench.app.compose import settled
-from genbench.app.hints import misspelt, refuse_unknown_choices
+from genbench.app.hints import misspelt, refuse_unknown_choices, refuse_what_hydra_would
 from genbench.app.own import with_own, without_own
 from genbench.app.paths import conf_dir, user_dir
 from genbench.app.quoting import gathered, quoted
@@ -59,6 +59,7 @@ def run(command: str) -> None:
     if command == "sweep":
         arguments = gathered(arguments)
     refuse_unknown_choices(arguments)
+    refuse_what_hydra_would(command, arguments)
     sys.argv = [sys.argv[0], *with_own(command, arguments)]
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(task)()

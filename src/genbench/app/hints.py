@@ -1,4 +1,4 @@
-"""Help with mistyped overrides, where Hydra's own message names no fix."""
+"""Help with mistyped overrides, where Hydra's own message names no fix or takes many lines."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,12 +8,12 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.compose import compose_raw
 from genbench.app.listing import groups, unknown
-from genbench.app.paths import conf_dirs
+from genbench.app.paths import CONFIG_DIR_FLAGS, conf_dirs, user_dir
 
 _NAME = re.compile(r"[\w-]+")
 _HYDRAS = ("hydra/launcher", "hydra/sweeper")
@@ -46,6 +46,33 @@ def _of_hydra(group: str, folders: Sequence[Path]) -> list[str]:
     Plugins.instance()
     ours = {path.stem for folder in folders for path in (folder / group).glob("*.yaml")}
     return sorted(ours.union(name.removesuffix(".yaml") for name in ConfigStore.instance().list(group)))
+
+
+def refuse_what_hydra_would(command: str, arguments: Sequence[str]) -> None:
+    """Stops in one line at what Hydra would refuse in many; sweeps and questions to Hydra itself are left to it."""
+    own = user_dir(arguments)
+    rest = [a for a in arguments if own is None or (Path(a).absolute() != own and not a.startswith(CONFIG_DIR_FLAGS))]
+    if any(argument.startswith("-") for argument in rest):
+        return
+    try:
+        compose_raw(command, rest)
+    except HydraException as error:
+        raise SystemExit(f"error: {misspelt(command, arguments) or _in_a_line(command, error)}") from None
+
+
+def _in_a_line(command: str, error: HydraException) -> str:
+    said = " ".join(str(error).partition("\nSee https")[0].split())
+    if isinstance(error, OverrideParseException):
+        if "missing EQUAL" in said:
+            return f"{error.override} has no value: write {error.override}=..."
+        return f"cannot read {error.override} ({said}): close every bracket, and quote text, as in key='a, b'"
+    if ambiguous := re.search(r"Ambiguous value for argument '(.*?)=(.*)' 1\.", said):
+        key, values = ambiguous.groups()
+        return f"{key}={values} is several values: add -m to run each, or write a list, {key}=[{values}]"
+    if group := re.search(r"Could not override '(.*?)'\. No match in the defaults list", said):
+        each = f"; +cell.{group[1]}=... gives it to every cell" if command == "benchmark" else ""
+        return f"genbench {command.replace('_', ' ')} has no choice of {group[1]}{each}"
+    return said
 
 
 def misspelt(command: str, arguments: Sequence[str]) -> str | None:

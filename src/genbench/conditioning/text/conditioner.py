@@ -20,8 +20,8 @@ def require_captions(spec: ImageSpec, data: str) -> None:
     """
     if not spec.captions:
         raise ConfigError(
-            f"a text encoder needs captions, but {data} has none: use data=shapes, or data=npz with an archive that "
-            "has them, or text_encoder=none"
+            f"a text encoder needs captions, but {data} has none: use data=shapes, an npz with an array `captions`, "
+            "data=image_folder or huggingface with data.caption_column, or text_encoder=none"
         )
 
 
