@@ -190,7 +190,7 @@ def test_features_of_other_data_are_refused_where_they_would_judge(train):
         (["model=ddpm", "backbone.channels=[8,16,32,64,128]"], "backbone.channels at most 4 entries"),
         (["model=vae", "data.spec.height=7"], "model.channels at most 1 entries"),
         *(([f"model={m}", "data.spec.num_classes=0"], "use model.conditional=false") for m in MODELS if m not in OWN),
-        (["model=text_to_image"], "use data=shapes, or data=npz"),
+        (["model=text_to_image"], "use data=shapes, an npz with an array"),
         (["model=text_to_image", *OWN["text_to_image"], "model.conditional=false"], "use model.conditional=true"),
         (["model=text_to_image", *OWN["text_to_image"], "model.label_dropout=0"], "model.label_dropout=0.1"),
         (["model=ddpm", "backbone=dit_text"], "attends to a text, and nothing reads one: use a text_encoder"),
