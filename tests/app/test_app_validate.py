@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from pydantic import Field
 
 from genbench.app import cli
+from genbench.app.build import resolve
 from genbench.app.compose import compose
 from genbench.app.validate import LATER, Section, validate, validate_config
 from genbench.core import ConfigError, ImageSpec
@@ -244,3 +245,26 @@ def test_every_command_has_a_schema():
     from genbench.app.schema import SCHEMAS
 
     assert set(SCHEMAS) == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["model=vae", "model.channels=[8,0]"], "model.channels.1 = 0: expected greater than or equal to 1"),
+        (["model=vae", "model.latent=-8"], "model.latent = -8: expected greater than or equal to 1"),
+        (["model=ddpm", "backbone.embedding=0"], "embedding = 0: expected greater than or equal to 1"),
+        (
+            ["model=text_to_image", "data=shapes", "backbone.context=0"],
+            "context = 0: expected greater than or equal to 1",
+        ),
+        (
+            ["model=text_to_image", "data=shapes", "text_encoder=learned", "text_encoder.layers=0"],
+            "layers = 0: expected",
+        ),
+    ],
+)
+def test_there_are_no_layers_of_no_channels(overrides, told):
+    with pytest.raises(ConfigError) as error:
+        validate_config(resolve(compose("train", overrides)))
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)

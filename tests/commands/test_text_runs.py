@@ -194,7 +194,7 @@ def test_a_run_without_captions_takes_no_prompt(finished, tmp_path: Path) -> Non
 
 
 def test_data_without_captions_are_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"digits has none: use data=shapes, or data=npz"):
+    with pytest.raises(ConfigError, match=r"digits has none: use data=shapes, an npz"):
         train(compose("train", [*BASE, "features=digits", "data=digits", f"run_dir={tmp_path / 'run'}"]))
     assert not (tmp_path / "run").exists()
 

@@ -223,7 +223,7 @@ def test_words_never_seen_are_left_out_and_a_caption_of_them_alone_is_empty(capl
 
 
 def test_what_does_not_go_with_captions_names_the_fix() -> None:
-    with pytest.raises(ConfigError, match="use data=shapes, or data=npz"):
+    with pytest.raises(ConfigError, match="use data=shapes, an npz"):
         text_to_image(ImageSpec(1, 8, 8))
     with pytest.raises(ConfigError, match=r"use model\.conditional=true, or text_encoder=none"):
         text_to_image(SPEC, conditional=False)

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from genbench.app.schema_training import Count, Natural, Seed, SweepConfig, TrainConfig
+from genbench.app.schema_training import Natural, Seed, SweepConfig, TrainConfig
 from genbench.app.validate import Section
+from genbench.core import Count
 from genbench.data.dataset import ImageDataset
 from genbench.data.shards import OnError
 from genbench.diffusion.likelihoods import DiffusionLikelihood

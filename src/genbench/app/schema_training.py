@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from genbench.app.validate import LATER, Section
 from genbench.conditioning.text.base import TextEncoder
-from genbench.core import FirstStage, GenerativeModel
+from genbench.core import Count, FirstStage, GenerativeModel
 from genbench.data.dataset import ImageDataset
 from genbench.diffusion.couplings import Coupling
 from genbench.diffusion.likelihoods import DiffusionLikelihood
@@ -31,7 +31,6 @@ from genbench.sweep.wandb import Method
 from genbench.training.lr import LRSchedule
 from genbench.training.nonfinite import NonFinite
 
-Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 

@@ -2,6 +2,7 @@
 
 from genbench.core.batch import Batch, Condition
 from genbench.core.conditioning import Conditioning
+from genbench.core.counts import Count
 from genbench.core.errors import ConfigError, DataError, GenbenchError, RunError, TrainingError
 from genbench.core.first_stage import FirstStage
 from genbench.core.model import Autoencoder, GenerativeModel, HasLikelihood, Likelihood, TrainStep
@@ -14,6 +15,7 @@ __all__ = [
     "Condition",
     "Conditioning",
     "ConfigError",
+    "Count",
     "DataError",
     "FirstStage",
     "GenbenchError",

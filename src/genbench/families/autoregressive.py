@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.conditioning.label import LabelEmbedding
-from genbench.core import Batch, Condition, ConfigError, GenerativeModel, ImageSpec, Likelihood, Noise, TrainStep
+from genbench.core import Batch, Condition, ConfigError, Count, GenerativeModel, ImageSpec, Likelihood, Noise, TrainStep
 from genbench.core.model import Losses
 from genbench.core.pixels import from_levels, to_levels
 from genbench.networks.transformer import Transformer
@@ -47,11 +47,11 @@ class PixelGPT(GenerativeModel):
         spec: ImageSpec,
         sampler: TokenSampler,
         conditional: bool = True,
-        width: int = 96,
-        layers: int = 4,
-        heads: int = 4,
+        width: Count = 96,
+        layers: Count = 4,
+        heads: Count = 4,
         dropout: float = 0.0,
-        max_tokens: int = 3072,
+        max_tokens: Count = 3072,
     ) -> None:
         super().__init__(spec, conditional)
         if spec.dims > max_tokens:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.conditioning.label import LabelEmbedding
-from genbench.core import Batch, Condition, ConfigError, GenerativeModel, ImageSpec, Noise, TrainStep
+from genbench.core import Batch, Condition, ConfigError, Count, GenerativeModel, ImageSpec, Noise, TrainStep
 from genbench.core.model import Losses
 from genbench.families import adversarial
 from genbench.networks.convnet import Decoder, Encoder
@@ -58,9 +58,9 @@ class DCGAN(GenerativeModel):
         self,
         spec: ImageSpec,
         conditional: bool = True,
-        latent: int = 64,
-        channels: Sequence[int] = (32, 64),
-        embedding: int = 32,
+        latent: Count = 64,
+        channels: Sequence[Count] = (32, 64),
+        embedding: Count = 32,
         objective: Literal["non_saturating", "hinge"] = "non_saturating",
         r1: float = 0.1,
     ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from genbench.conditioning.label import LabelEmbedding
-from genbench.core import Batch, Condition, GenerativeModel, ImageSpec, Likelihood, Noise, TrainStep
+from genbench.core import Batch, Condition, Count, GenerativeModel, ImageSpec, Likelihood, Noise, TrainStep
 from genbench.core.model import Losses
 from genbench.core.pixels import to_levels
 from genbench.families.likelihoods import discretised_logistic
@@ -24,9 +24,9 @@ class VAE(GenerativeModel):
         self,
         spec: ImageSpec,
         conditional: bool = True,
-        latent: int = 16,
-        channels: Sequence[int] = (32, 64),
-        embedding: int = 32,
+        latent: Count = 16,
+        channels: Sequence[Count] = (32, 64),
+        embedding: Count = 32,
         beta: float = 1.0,
     ) -> None:
         super().__init__(spec, conditional)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.core import Conditioning, ConfigError, ImageSpec
+from genbench.core import Conditioning, ConfigError, Count, ImageSpec
 from genbench.networks.backbone import Backbone
 from genbench.networks.cross_attention import CrossAttention
 from genbench.networks.layers import head_width, rotate, rotations, sinusoidal, zero
@@ -42,7 +42,7 @@ class Block(nn.Module):
     With a `context` width, attention to the text's tokens stands between them, treated in the same way.
     """
 
-    def __init__(self, width: int, heads: int, context: int | None = None) -> None:
+    def __init__(self, width: int, heads: int, context: Count | None = None) -> None:
         super().__init__()
         self.attention = Attention(width, heads)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
@@ -72,13 +72,13 @@ class DiT(Backbone):
     def __init__(
         self,
         spec: ImageSpec,
-        patch: int = 4,
-        width: int = 128,
-        layers: int = 6,
-        heads: int = 4,
+        patch: Count = 4,
+        width: Count = 128,
+        layers: Count = 6,
+        heads: Count = 4,
         positions: Literal["learned", "rotary"] = "learned",
         outputs: int = 1,
-        context: int | None = None,
+        context: Count | None = None,
     ) -> None:
         super().__init__(width, outputs, context)
         self.patch = patch

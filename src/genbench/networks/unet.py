@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.core import Conditioning, ImageSpec
+from genbench.core import Conditioning, Count, ImageSpec
 from genbench.networks.backbone import Backbone
 from genbench.networks.layers import ResBlock, SelfAttention2d, coarsest, group_norm, sinusoidal, zero
 
@@ -23,10 +23,10 @@ class UNet(Backbone):
     def __init__(
         self,
         spec: ImageSpec,
-        channels: Sequence[int] = (32, 64),
-        blocks: int = 2,
-        embedding: int = 128,
-        heads: int = 4,
+        channels: Sequence[Count] = (32, 64),
+        blocks: Count = 2,
+        embedding: Count = 128,
+        heads: Count = 4,
         dropout: float = 0.0,
         outputs: int = 1,
     ) -> None:

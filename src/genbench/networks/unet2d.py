@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from genbench.core import Conditioning, ConfigError, ImageSpec
+from genbench.core import Conditioning, ConfigError, Count, ImageSpec
 from genbench.networks.backbone import Backbone
 from genbench.networks.layers import coarsest, group_norm, zero
 
@@ -51,10 +51,10 @@ class UNet2D(DiffusersUNet):
     def __init__(
         self,
         spec: ImageSpec,
-        channels: Sequence[int] = (128, 256, 256, 256),
-        blocks: int = 2,
+        channels: Sequence[Count] = (128, 256, 256, 256),
+        blocks: Count = 2,
         attention: Sequence[int] = (16,),
-        embedding: int = 512,
+        embedding: Count = 512,
         resample: Literal["conv", "resnet"] = "conv",
         dropout: float = 0.0,
         outputs: int = 1,

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from genbench.core import Conditioning, ConfigError, ImageSpec
+from genbench.core import Conditioning, ConfigError, Count, ImageSpec
 from genbench.networks.backbone import Backbone
 from genbench.networks.layers import coarsest, group_norm, head_width, zero
 
@@ -29,12 +29,12 @@ class UNet2DText(Backbone):
     def __init__(
         self,
         spec: ImageSpec,
-        channels: Sequence[int] = (64, 128),
-        blocks: int = 1,
+        channels: Sequence[Count] = (64, 128),
+        blocks: Count = 1,
         attention: Sequence[int] = (8, 16),
-        heads: int = 4,
-        embedding: int = 256,
-        context: int = 128,
+        heads: Count = 4,
+        embedding: Count = 256,
+        context: Count = 128,
         dropout: float = 0.0,
         outputs: int = 1,
     ) -> None:

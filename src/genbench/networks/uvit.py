@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.core import Conditioning, ImageSpec
+from genbench.core import Conditioning, Count, ImageSpec
 from genbench.networks.backbone import Backbone
 from genbench.networks.dit import PAIRS, Block, grid_of, initialise
 from genbench.networks.layers import ResBlock, coarsest, group_norm, head_width, sinusoidal, zero
@@ -31,13 +31,13 @@ class UViT(Backbone):
     def __init__(
         self,
         spec: ImageSpec,
-        channels: Sequence[int] = (16, 32),
-        width: int = 96,
-        layers: int = 3,
-        heads: int = 4,
+        channels: Sequence[Count] = (16, 32),
+        width: Count = 96,
+        layers: Count = 3,
+        heads: Count = 4,
         outputs: int = 1,
-        context: int | None = None,
-        patch: int = 1,
+        context: Count | None = None,
+        patch: Count = 1,
     ) -> None:
         super().__init__(width, outputs, context)
         who = "the U-ViT" if patch == 1 else f"the U-ViT, after backbone.patch={patch},"

@@ -9,12 +9,13 @@ from torch import nn
 
 from genbench.conditioning.text.base import Tokens
 from genbench.conditioning.text.vocabulary import WordEncoder
+from genbench.core import Count
 
 
 class BagOfWords(WordEncoder, nn.Module):
     """One learned vector a word, wherever it stands; trained along."""
 
-    def __init__(self, width: int = 128, length: int = 64, vocabulary: list[str] | None = None) -> None:
+    def __init__(self, width: Count = 128, length: Count = 64, vocabulary: list[str] | None = None) -> None:
         super().__init__(width, length, vocabulary)
         self.table = nn.Embedding(len(self.number) + 1, width, padding_idx=0)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.conditioning.text.frozen import FrozenTextEncoder
-from genbench.core import ConfigError
+from genbench.core import ConfigError, Count
 from genbench.core.errors import first_line
 
 BATCH = 64
@@ -34,7 +34,7 @@ class HuggingFaceEncoder(FrozenTextEncoder):
     """
 
     def __init__(
-        self, model: str, layer: int = -1, length: int = 77, download: bool = False, sha256: str | None = None
+        self, model: str, layer: int = -1, length: Count = 77, download: bool = False, sha256: str | None = None
     ) -> None:
         self.folder = find(model, download)
         self.library = _transformers()

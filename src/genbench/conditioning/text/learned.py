@@ -9,7 +9,7 @@ from torch import nn
 
 from genbench.conditioning.text.base import Tokens
 from genbench.conditioning.text.vocabulary import WordEncoder
-from genbench.core import ConfigError
+from genbench.core import ConfigError, Count
 
 
 class LearnedEncoder(WordEncoder, nn.Module):
@@ -21,10 +21,10 @@ class LearnedEncoder(WordEncoder, nn.Module):
 
     def __init__(
         self,
-        width: int = 128,
-        layers: int = 2,
-        heads: int = 4,
-        length: int = 64,
+        width: Count = 128,
+        layers: Count = 2,
+        heads: Count = 4,
+        length: Count = 64,
         vocabulary: list[str] | None = None,
     ) -> None:
         super().__init__(width, length, vocabulary)
