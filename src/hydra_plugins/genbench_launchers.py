@@ -18,9 +18,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.cli import COMMAND_VARIABLE
-from genbench.app.entry import JobFailedError
+from genbench.app.entry import JobFailedError, JobStoppedError
 from genbench.app.paths import user_dir
-from genbench.cluster.job import Job
+from genbench.cluster.job import Failure, Job
 
 
 class _Commands(Launcher):
@@ -52,14 +52,17 @@ class _Commands(Launcher):
         return [self._told(job, failure) for job, failure in zip(jobs, failures, strict=True)]
 
     @abstractmethod
-    def run(self, jobs: Sequence[Job]) -> list[str | None]:
+    def run(self, jobs: Sequence[Job]) -> list[Failure | None]:
         """Runs them; for each why it failed, or None."""
 
     @staticmethod
-    def _told(job: Job, failure: str | None) -> JobReturn:
+    def _told(job: Job, failure: Failure | None) -> JobReturn:
         told = JobReturn(overrides=job.choices, working_dir=str(job.folder))
         told.status = JobStatus.COMPLETED if failure is None else JobStatus.FAILED
-        told.return_value = None if failure is None else JobFailedError(f"error: {failure}")
+        told.return_value = None
+        if failure is not None:
+            error = JobStoppedError if failure.stopped else JobFailedError
+            told.return_value = error(f"error: {failure.reason}")
         return told
 
 
@@ -69,7 +72,7 @@ class ProcessLauncher(_Commands):
     def __init__(self, at_once: int) -> None:
         self.at_once = at_once
 
-    def run(self, jobs: Sequence[Job]) -> list[str | None]:
+    def run(self, jobs: Sequence[Job]) -> list[Failure | None]:
         from genbench.cluster.processes import run_processes
 
         return run_processes(jobs, self.at_once)
@@ -81,7 +84,7 @@ class SlurmLauncher(_Commands):
     def __init__(self, **settings: Any) -> None:
         self.settings = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
 
-    def run(self, jobs: Sequence[Job]) -> list[str | None]:
+    def run(self, jobs: Sequence[Job]) -> list[Failure | None]:
         from genbench.cluster.slurm import run_slurm
 
         return run_slurm(jobs, self.settings)

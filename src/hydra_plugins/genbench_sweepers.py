@@ -24,9 +24,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from genbench.app.cli import COMMAND_VARIABLE
+from genbench.app.entry import JobStoppedError
 
 if TYPE_CHECKING:
-    from genbench.sweep.search import Trial
+    from genbench.sweep.search import Outcome, Trial
     from genbench.sweep.study import Study
 
 
@@ -59,8 +60,8 @@ class OptunaSweeper(Sweeper):
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(1) from error
 
-    def launch(self, study: Study, trials: Sequence[Trial]) -> list[str | None]:
-        """Runs trials by the launcher, as jobs of their numbers, output in the study's folder; why each failed."""
+    def launch(self, study: Study, trials: Sequence[Trial]) -> list[Outcome | None]:
+        """Runs trials by the launcher, as jobs of their numbers, output in the study's folder; how each fell short."""
         from genbench.app.trials import job
 
         launcher = self._launcher(study.folder)
@@ -81,13 +82,16 @@ class OptunaSweeper(Sweeper):
         )
 
 
-def _failure(job: JobReturn) -> str | None:
-    """Why a job failed; None if it did not."""
+def _failure(job: JobReturn) -> Outcome | None:
+    """Why a job failed, or was stopped; None if it did not."""
+    from genbench.sweep.search import Outcome
+
     try:
         with redirect_stderr(StringIO()):  # Hydra repeats the overrides
             job.return_value  # noqa: B018  raises what the job raised
     except Exception as error:
         if not isinstance(error, CompactHydraException):
             log.error("not foreseen:", exc_info=error)
-        return str(error).removeprefix("error: ") or type(error).__name__
+        reason = str(error).removeprefix("error: ") or type(error).__name__
+        return Outcome("stopped" if isinstance(error, JobStoppedError) else "failed", reason=reason)
     return None

@@ -13,7 +13,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
 from genbench.benchmark.leaderboard import read_leaderboard
-from genbench.cluster.job import TOLD, last_lines
+from genbench.cluster.job import TOLD, Job, last_lines
 from genbench.cluster.processes import run_processes
 from genbench.core import ConfigError
 from genbench.run import Run
@@ -117,6 +117,27 @@ def test_a_sweep_that_is_told_to_end_has_its_jobs_save_and_waits_for_them(
         process.send_signal(number)  # to it alone, as schedulers and `kill` do
         assert process.wait(120.0) == code
     assert "SIGTERM: saved at" in (tmp_path / "sweep" / "0.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("end", "stopped"),
+    [
+        ("os.kill(os.getpid(), signal.SIGTERM)", True),
+        ("os.kill(os.getpid(), signal.SIGKILL)", True),
+        ("sys.exit(128 + signal.SIGUSR1)", True),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", False),
+        ("sys.exit(1)", False),
+    ],
+)
+def test_a_job_that_was_stopped_from_outside_is_told_from_one_that_failed(
+    end: str, stopped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "genbench.py").write_text(f"import os, signal, sys\n{end}\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (found,) = run_processes([Job(0, ("train",), ("seed=1",), tmp_path)], 1)
+    assert found is not None
+    assert found.stopped is stopped
+    assert found.reason.startswith("job 0 (seed=1) failed with exit code ")
 
 
 def test_what_no_launcher_can_do_is_told_in_a_line(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Trainings:
         self.before: Callable[[Trial], None] = lambda trial: None
         self.after: Callable[[Trial], None] = lambda trial: None
 
-    def launch(self, trials: Sequence[Trial]) -> list[str | None]:
+    def launch(self, trials: Sequence[Trial]) -> list[Outcome | None]:
         for trial in trials:
             self.before(trial)
             self.trained.append(trial.number)

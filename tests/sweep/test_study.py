@@ -85,8 +85,8 @@ def test_a_trial_whose_sweep_died_between_two_of_its_values_gets_the_other(tmp_p
 def test_a_failed_trial_says_why_and_the_others_go_on(tmp_path: Path) -> None:
     trainings = Trainings()
 
-    def launch(trials: list[Trial]) -> list[str | None]:
-        return ["loss is nan"] if trials[0].number == 1 else trainings.launch(trials)
+    def launch(trials: list[Trial]) -> list[Outcome | None]:
+        return [Outcome("failed", reason="loss is nan")] if trials[0].number == 1 else trainings.launch(trials)
 
     with Study(tmp_path / "s", SEARCH) as study:
         run_trials(study, 4, 1, launch, trainings.found)
@@ -101,12 +101,49 @@ def test_a_failed_trial_says_why_and_the_others_go_on(tmp_path: Path) -> None:
     assert trainings.trained == [0, 2, 3, 4]
 
 
+def test_a_trial_that_was_stopped_from_outside_is_gone_on_with_by_the_next_start(
+    undisturbed: list[tuple], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainings = Trainings()
+
+    def launch(trials: list[Trial]) -> list[Outcome | None]:
+        if trials[0].number == 4:
+            return [Outcome("stopped", reason="job 4 is CANCELLED for SLURM")]
+        return trainings.launch(trials)
+
+    caplog.set_level("INFO")
+    with Study(tmp_path / "s", SEARCH) as study:
+        run_trials(study, 5, 1, launch, trainings.found)
+        assert [t.state.name for t in study.trials] == ["COMPLETE"] * 4 + ["RUNNING"]
+    assert caplog.messages[-1] == (
+        "trial 4 was stopped: job 4 is CANCELLED for SLURM; the same command goes on with it"
+    )
+    assert run(tmp_path / "s", trainings, N) == undisturbed
+    assert trainings.trained == list(range(N))
+
+
+def test_trials_with_the_values_of_one_that_was_stopped_wait_for_it(tmp_path: Path) -> None:
+    search, trainings = replace(SEARCH, space={"w": Choice((1, 2))}), []
+
+    def launch(trials: list[Trial]) -> list[Outcome | None]:
+        trainings.append([trial.number for trial in trials])
+        return [Outcome("stopped", reason="SIGTERM")] * len(trials)
+
+    with Study(tmp_path / "s", search) as study:
+        run_trials(study, 6, 6, launch, lambda trial: None)
+        assert {t.state.name for t in study.trials} == {"RUNNING"}
+        run_trials(study, 6, 6, launch, lambda trial: Outcome("complete", 1.0))
+        assert {t.state.name for t in study.trials} == {"COMPLETE"}
+    assert len(trainings) == 1
+    assert len(trainings[0]) == 2
+
+
 def test_of_equal_values_only_the_first_is_trained(tmp_path: Path) -> None:
     search, trained = replace(SEARCH, space={"w": Choice((1, 2))}), []
 
-    def launch(trials: list[Trial]) -> list[str | None]:
+    def launch(trials: list[Trial]) -> list[Outcome | None]:
         trained.extend(trial.values["w"] for trial in trials)
-        return ["no"] * len(trials)
+        return [Outcome("failed", reason="no")] * len(trials)
 
     with Study(tmp_path / "s", search) as study:
         run_trials(study, 6, 3, launch, lambda t: Outcome("complete", 1.0) if t.values["w"] == 1 else None)

@@ -26,6 +26,10 @@ class JobFailedError(CompactHydraException):
     """One job of a sweep failed; Hydra goes on with the others and reports this one without a traceback."""
 
 
+class JobStoppedError(JobFailedError):
+    """One job of a sweep was stopped from outside, and would go on if it were run again."""
+
+
 def run(command: str) -> None:
     """Composes `conf/<command>.yaml` with the arguments in `sys.argv` and hands it to the command's `run`.
 

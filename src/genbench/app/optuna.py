@@ -18,7 +18,7 @@ from genbench.app.searching import make_search
 from genbench.app.trials import build_pruner, outcome
 from genbench.app.validate import Section, validate
 from genbench.core import ConfigError, RunError
-from genbench.sweep.search import Search, Trial
+from genbench.sweep.search import Outcome, Search, Trial
 from genbench.sweep.space import read
 from genbench.sweep.storage import require_optuna
 
@@ -46,7 +46,7 @@ class Settings(Section):
 def run_study(
     overrides: Sequence[Override],
     settings: Mapping[str, Any],
-    launch: Callable[[Study, Sequence[Trial]], Sequence[str | None]],
+    launch: Callable[[Study, Sequence[Trial]], Sequence[Outcome | None]],
 ) -> None:
     """Fills the study of a command line, and prints its best trial.
 

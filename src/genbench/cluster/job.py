@@ -26,7 +26,15 @@ class Job:
         return f"job {self.number} ({' '.join(self.choices)})"
 
 
-def failure(job: Job, what: str, logs: Sequence[Path]) -> str:
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed, and whether only because it was stopped from outside, so that it would go on."""
+
+    reason: str
+    stopped: bool
+
+
+def described(job: Job, what: str, logs: Sequence[Path]) -> str:
     """A failed job in words: what happened, and the last lines of the first of its logs that says something."""
     for log in logs:
         if lines := last_lines(log):

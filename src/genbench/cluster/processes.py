@@ -13,16 +13,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
 
-from genbench.cluster.job import Job, failure
+from genbench.cluster.job import Failure, Job, described
 from genbench.core import ConfigError
 
 log = logging.getLogger(__name__)
+
+STOPS = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals by which a process is stopped from outside; others tell of its own faults."""
 
 OWN_END = 10.0
 """Seconds that jobs have to end by themselves when we are interrupted: a terminal interrupts them too."""
 
 
-def run_processes(jobs: Sequence[Job], at_once: int) -> list[str | None]:
+def run_processes(jobs: Sequence[Job], at_once: int) -> list[Failure | None]:
     """Runs every job to its end; for each why it failed, or None.
 
     Interrupted or told to end, it tells the jobs, which save what they have trained, and waits for them.
@@ -38,7 +41,7 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[str | None]:
     environment = {"OMP_NUM_THREADS": threads, **os.environ} if at_once > 1 else dict(os.environ)
     running: dict[int, subprocess.Popen[bytes]] = {}
 
-    def run(job: Job) -> str | None:
+    def run(job: Job) -> Failure | None:
         output = job.folder / f"{job.number}.log"
         log.info("%s: output in %s", job.title, output)
         begun = time.perf_counter()
@@ -49,9 +52,10 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[str | None]:
                 code = process.wait()
         del running[job.number]
         if code:
-            told = failure(job, f"failed with exit code {code}", [output])
+            told = described(job, f"failed with exit code {code}", [output])
             log.error("%s", told)
-            return told
+            # negative if it died by the signal, as shells tell it if it left at it
+            return Failure(told, stopped=(-code if code < 0 else code - 128) in STOPS)
         log.info("%s: done in %.1f s", job.title, time.perf_counter() - begun)
         return None
 

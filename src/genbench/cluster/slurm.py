@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genbench.cluster.job import Job, failure
+from genbench.cluster.job import Failure, Job, described
 from genbench.core import ConfigError
 from genbench.core.errors import first_line
 
@@ -26,6 +26,9 @@ ACTIVE = frozenset(
     | {"SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED", "PREEMPTED", "SPECIAL_EXIT"}
 )
 """States of a job that is not over; a preempted one is about to be requeued."""
+
+STOPPED = frozenset({"CANCELLED", "PREEMPTED", "TIMEOUT", "NODE_FAIL", "DEADLINE"})
+"""States of a job that is over though its command was not."""
 
 EVERY = 5.0
 """Seconds between two looks at the queue."""
@@ -62,7 +65,7 @@ class Task:
         return DelayedSubmission(self)
 
 
-def run_slurm(jobs: Sequence[Job], settings: Mapping[str, Any]) -> list[str | None]:
+def run_slurm(jobs: Sequence[Job], settings: Mapping[str, Any]) -> list[Failure | None]:
     """Submits all jobs as one array and waits for them; for each why it failed, or None.
 
     Raises:
@@ -98,9 +101,9 @@ def _refusal(error: Exception) -> str:
     return lines[-1].partition("error:")[2].strip() if lines else first_line(error)
 
 
-def _watch(jobs: Mapping[Any, Job], array: str) -> list[str | None]:
+def _watch(jobs: Mapping[Any, Job], array: str) -> list[Failure | None]:
     """Waits until every job is over; tells each as it ends."""
-    ended: dict[Any, str | None] = {}
+    ended: dict[Any, Failure | None] = {}
     while len(ended) < len(jobs):
         states = queue(array)
         for submitted, job in jobs.items():
@@ -110,7 +113,7 @@ def _watch(jobs: Mapping[Any, Job], array: str) -> list[str | None]:
             if (told := ended[submitted]) is None:
                 log.info("%s: done", job.title)
             else:
-                log.error("%s", told)
+                log.error("%s", told.reason)
         if len(ended) < len(jobs):
             time.sleep(EVERY)
     return [ended[submitted] for submitted in jobs]
@@ -128,12 +131,12 @@ def queue(array: str) -> dict[str, str] | None:
     return {line.split()[0]: line.split()[1] for line in said.stdout.splitlines()}
 
 
-def _outcome(submitted: Any, job: Job, state: str | None) -> str | None:
+def _outcome(submitted: Any, job: Job, state: str | None) -> Failure | None:
     """Why a job that is over failed, or None: for SLURM and in its own words it went well."""
     if state in (None, "COMPLETED") and _within(PATIENCE, lambda: _succeeded(submitted.paths.result_pickle)):
         return None
     paths = [submitted.paths.stderr, submitted.paths.stdout]
-    return failure(job, f"is {state or 'gone'} for SLURM ({submitted.job_id})", paths)
+    return Failure(described(job, f"is {state or 'gone'} for SLURM ({submitted.job_id})", paths), state in STOPPED)
 
 
 def _succeeded(result: Path) -> bool:

@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 SUMMARY = "study.json"
 
-Launch = Callable[[Sequence[Trial]], Sequence[str | None]]
-"""Trains these trials; for each why it failed, or None."""
+Launch = Callable[[Sequence[Trial]], Sequence[Outcome | None]]
+"""Trains these trials; for each that and why it failed or was stopped from outside, or None."""
 
 Found = Callable[[Trial], Outcome | None]
 """What the folder of a trial says became of it; None if it says nothing yet."""
@@ -27,7 +27,7 @@ def run_trials(study: Study, n_trials: int, n_jobs: int, launch: Launch, found: 
     """Fills a study up to `n_trials`, at most `n_jobs` at once; those an interrupted sweep left open come first.
 
     What has ended is not trained again, and of trials with the same values only the first is trained. A trial that
-    fails is told so, and the others go on.
+    fails is told so, and the others go on. One that was stopped from outside stays open, for the next start.
     """
 
     def known(trial: Trial) -> Outcome | None:
@@ -37,8 +37,9 @@ def run_trials(study: Study, n_trials: int, n_jobs: int, launch: Launch, found: 
         todo = [trial for trial in batch if trial.home == trial.number and known(trial) is None]
         failures = dict(zip((trial.number for trial in todo), launch(todo) if todo else (), strict=True))
         for trial in batch:
-            outcome = known(trial) or _failed(trial, failures)
-            study.tell(trial, outcome)
+            outcome = known(trial) or _failed(trial, study, failures)
+            if outcome.state != "stopped":
+                study.tell(trial, outcome)
             log.info("trial %d %s", trial.number, _words(study, trial, outcome))
         write_json(study.folder / SUMMARY, summary(study))
 
@@ -51,15 +52,18 @@ def _batches(study: Study, n_trials: int, n_jobs: int) -> Iterator[list[Trial]]:
         yield [study.ask() for _ in range(min(n_jobs, missing))]
 
 
-def _failed(trial: Trial, failures: Mapping[int, str | None]) -> Outcome:
-    if trial.home != trial.number:
+def _failed(trial: Trial, study: Study, failures: Mapping[int, Outcome | None]) -> Outcome:
+    if trial.home == trial.number:
+        return failures[trial.number] or Outcome("failed", reason="it ended without a result")
+    if study.trials[trial.home].state.is_finished():
         return Outcome("failed", reason=f"it has the values of trial {trial.home}, which failed")
-    return Outcome("failed", reason=failures[trial.number] or "it ended without a result")
+    return Outcome("stopped", reason=f"it has the values of trial {trial.home}, which was")
 
 
 def _words(study: Study, trial: Trial, outcome: Outcome) -> str:
     if outcome.reason is not None:
-        return f"failed: {outcome.reason.splitlines()[-1].strip()}"
+        went_on = "; the same command goes on with it" if outcome.state == "stopped" else ""
+        return f"{'was stopped' if went_on else 'failed'}: {outcome.reason.splitlines()[-1].strip()}{went_on}"
     told = "was pruned" if outcome.value is None else f"has {study.search.objective} {outcome.value:.5g}"
     return told if trial.home == trial.number else f"{told}, as trial {trial.home} with the same values"
 

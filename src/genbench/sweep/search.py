@@ -55,8 +55,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a trial: its score, or that it was stopped as hopeless, or why it has neither."""
+    """What became of a trial: its score, that it was stopped as hopeless, why it failed, or was stopped unfinished."""
 
-    state: Literal["complete", "pruned", "failed"]
+    state: Literal["complete", "pruned", "failed", "stopped"]
     value: float | None = None
     reason: str | None = None
