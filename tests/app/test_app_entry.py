@@ -1,6 +1,7 @@
 """Commands as Hydra applications: errors in one line, exit codes, sweeps, folders, relaunched processes."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,14 @@ def test_an_unforeseen_error_keeps_its_traceback(monkeypatch, command, capsys):
     command("train", run)
     assert genbench(monkeypatch, "train") == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_warning_is_a_line_without_the_code_that_gave_it(monkeypatch, command, capsys):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    command("train", lambda config: warnings.warn("few images", stacklevel=1))
+    warnings.simplefilter("always")
+    assert genbench(monkeypatch, "train") == 0
+    assert capsys.readouterr().err == "warning: few images\n"
 
 
 def test_interruption_is_exit_code_130(monkeypatch, command, capsys):

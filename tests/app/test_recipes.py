@@ -28,6 +28,7 @@ def alone(group: str, choice: str) -> object:
         ("experiment=shapes_32", "backbone", "dit_text"),
         ("experiment=shapes_32_places", "times", "uniform"),
         ("experiment=shapes_32_places", "data", "shapes"),
+        ("experiment=shapes_32", "data", "cifar10"),
         ("experiment=cifar10_edm", "sampler", "ddim"),
         ("experiment=cifar10_ddpm", "budget", "tiny"),
     ],
@@ -48,18 +49,31 @@ def test_the_choice_that_a_recipe_was_written_for_keeps_its_values():
     assert (places.times.mean, places.backbone.width, places.sampler.steps) == (3.0, 128, 32)
 
 
-def test_a_recipe_that_makes_another_choice_than_the_recipe_below_it_starts_from_that_choices_values():
-    config = compose("train", ["experiment=cifar10_ddpm"])  # Adam and no decay, where model=ddpm has AdamW and a cosine
-    assert (config.optimizer.lr, config.lr_scheduler.warmup) == (2e-4, 640000)
-    assert "weight_decay" not in config.optimizer
+def test_nothing_falls_away_where_recipes_alone_choose():
+    config = compose("train", ["experiment=cifar10_ddpm", "seed=3"])  # a constant rate over model=ddpm's cosine
+    assert (config.optimizer.lr, config.lr_scheduler.warmup, config.sampler.steps) == (2e-4, 640000, 1000)
+    assert compose("train", ["experiment=cifar10_flow"]).lr_scheduler.warmup == 5000
     assert compose("train", ["experiment=cifar10_edm", "model=ddpm"]).model.label_dropout == 0.0
-    assert compose("train", ["experiment=cifar10_edm", "model=vae"]).model.get("label_dropout") is None
+    assert compose("sweep", ["model=ddpm"]).optimizer.lr == 2e-3
+
+
+def test_what_other_choices_set_in_a_group_holds_for_any_choice_of_it():
+    config = compose("train", ["experiment=cifar10_edm", "sampler=ddim", "first_stage=run", "first_stage.run=x"])
+    assert (config.sampler.clip, config.sampler.steps) == ("none", 50)  # latents have no range
 
 
 def test_what_the_command_line_gives_stays():
-    given = ["optimizer=adamw", "optimizer.lr=0.5", "sampler=ddim", "sampler.guidance=7", "+sampler.more=1"]
+    given = [
+        "optimizer=adamw",
+        "optimizer={lr:0.5}",
+        "sampler=ddim",
+        "sampler.guidance=7",
+        "+sampler.more=1",
+        "~sampler.eta",
+    ]
     config = compose("train", ["model=text_to_image", *given])
     assert (config.optimizer.lr, config.sampler.guidance, config.sampler.more) == (0.5, 7, 1)
+    assert "eta" not in config.sampler
     assert (config.sampler.steps, config.optimizer.betas) == (50, [0.9, 0.99])
     # a key that the choice does not have is not hidden, so that it is refused
     assert compose("train", ["model=text_to_image", "times=uniform", "times.mean=2"]).times.mean == 2
@@ -72,8 +86,12 @@ def test_interpolations_stay_as_they_are():
     assert resolve(config)["backbone"]["spec"]["height"] == 16
 
 
-def test_a_recipe_of_ones_own_is_settled_too(tmp_path: Path, monkeypatch):
-    (tmp_path / "experiment").mkdir()
+def test_recipes_of_ones_own_are_settled_as_hydra_composes_them(tmp_path: Path, monkeypatch):
+    (tmp_path / "experiment" / "sub").mkdir(parents=True)
+    (tmp_path / "experiment" / "sub" / "deep.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /sampler@sampler: heun\n  - override /trainer: debug\n"
+        "  - optional override /times: log_normal\nsampler: {steps: 7}\nbudget: {images: 64}\ntimes: {mean: -3.0}\n"
+    )
     (tmp_path / "experiment" / "mine.yaml").write_text(
         "# @package _global_\n# mine\ndefaults:\n  - override /model: ddpm\n  - override /times: log_normal\n"
         "times: {mean: -3.0}\n"
@@ -81,12 +99,25 @@ def test_a_recipe_of_ones_own_is_settled_too(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["genbench", "--config-dir", str(tmp_path)])
     assert compose("train", ["experiment=mine"]).times.mean == -3.0
     assert compose("train", ["experiment=mine", "times=uniform"]).times == alone("times", "uniform")
+    config = compose("train", ["experiment=sub/deep", "optimizer=sgd"])
+    assert (config.sampler.steps, config.budget.images, config.times.mean) == (7, 64, -3.0)
+    config = compose("train", ["experiment=sub/deep", "times=uniform"])
+    assert (config.times, config.sampler.steps) == (alone("times", "uniform"), 7)
 
 
-@pytest.mark.parametrize("flags", [["--cfg", "job"], ["--resolve", "-c", "job"]])
+@pytest.mark.parametrize("flags", [["--cfg", "job"], ["--resolve", "-c", "job"], ["-cd", ".", "--cfg=job"]])
 def test_the_config_that_is_shown_is_the_one_that_is_run(monkeypatch, capsys, flags):
     arguments = ["model=text_to_image", "data=shapes", "times=uniform"]
     monkeypatch.setattr(sys, "argv", ["genbench", "train", *flags, *arguments])
     dispatch(["train", *flags, *arguments])
     shown = OmegaConf.create(capsys.readouterr().out)
     assert shown == (resolve(compose("train", arguments)) if "--resolve" in flags else compose("train", arguments))
+    dispatch(["train", *flags, "--package", "times", *arguments])
+    assert OmegaConf.create(capsys.readouterr().out) == alone("times", "uniform")
+
+
+def test_a_config_is_not_shown_and_run_at_once(monkeypatch, capsys):
+    monkeypatch.setattr("genbench.app.commands.train.run", lambda config: pytest.fail("ran"))
+    with pytest.raises(ValueError, match="Only one of --run, --multirun, --cfg"):
+        dispatch(["train", "--cfg", "job", "-m", "model=vae"])
+    assert capsys.readouterr().out == ""

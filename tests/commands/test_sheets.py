@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_runs import TINY, command, files
 
+from genbench.app import sheets
 from genbench.app.build import load_model
 from genbench.app.compose import compose
 from genbench.app.sampling import draw
@@ -93,9 +94,43 @@ def test_a_result_without_a_sheet_is_given_one_without_being_judged_again(tiny, 
     command("evaluate", f"run={run.path}")
     after = files(run.path)
     assert results(run) == [result]
-    sheets = [name for name in before if name.startswith("results/") and not name.endswith(".json")]
-    assert len(sheets) == 3
-    assert {name: after[name][0] for name in sheets} == {name: before[name][0] for name in sheets}
+    pictures = [name for name in before if name.startswith("results/") and not name.endswith(".json")]
+    assert len(pictures) == 3
+    assert {name: after[name][0] for name in pictures} == {name: before[name][0] for name in pictures}
+
+
+def test_a_sheet_that_cannot_be_drawn_costs_no_judgement_and_keeps_to_the_batch(tiny, monkeypatch) -> None:
+    run = tiny("vae", "protocol.samples=100")
+    collect, batches = sheets.collect, []
+
+    def fails(*args, **kwargs):
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sheets, "collect", fails)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            command("evaluate", f"run={run.path}", "batch_size=32")
+    assert results(run)[0]["fd"] > 0
+    monkeypatch.setattr("genbench.evaluation.Judge.evaluate", lambda *_: pytest.fail("judged again"))
+    draw = ModelSource.draw
+    monkeypatch.setattr(ModelSource, "draw", lambda self, seed, i: (batches.append(len(i)), draw(self, seed, i))[1])
+    assert collect is sheets.collect
+    command("evaluate", f"run={run.path}", "batch_size=32")
+    assert batches == [32, 32, 32, 4]
+    assert (run.results / results(run)[0]["sheet"]).is_file()
+
+
+def test_real_images_are_shown_where_the_test_split_lacks_a_class(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 1), np.uint8)
+    np.savez(tmp_path / "train.npz", images=images, labels=np.arange(80) % 3)
+    np.savez(tmp_path / "test.npz", images=images[:40], labels=np.array([1] * 30 + [2] * 10))
+    data = ["data=npz", f"data.train={tmp_path}/train.npz", f"data.test={tmp_path}/test.npz"]
+    judge = ["features=pixels", "metric=[fd]", "protocol.samples=32"]
+    run = train(compose("train", ["model=vae", *TINY, *data, *judge, "budget.images=64", f"run_dir={tmp_path / 'r'}"]))
+    command("evaluate", f"run={run.path}")
+    with np.load(run.results / results(run)[0]["real"]) as real:
+        assert real["arr_1"].tolist() == [1, 2] * 10 + [1] * 20
+    assert ">real images</figcaption>" in page_of(run.path)
 
 
 def test_markup_in_a_caption_is_text_on_the_page(tmp_path: Path) -> None:

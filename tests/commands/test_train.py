@@ -184,6 +184,7 @@ def test_another_experiment_in_the_same_folder_is_refused(tiny: Train) -> None:
         (["optimizer=muon", "optimizer.weight_decay=-1.0"], r"^optimizer\.weight_decay=-1\.0: "),
         (["optimizer=adam", "optimizer.betas=[0.9,1.5]"], r"^optimizer\.betas=\[0\.9, 1\.5\]: "),
         (["optimizer=sgd", "optimizer.momentum=0.0"], r"^optimizer\.momentum=0\.0, optimizer\.nesterov=True: "),
+        (["optimizer=adam", "+optimizer.fused=true", "+optimizer.foreach=true"], r"^optimizer\.fused=True, .*foreach"),
         (["lr_scheduler.warmup=-1"], r"^lr_scheduler\.warmup is -1; expected 0 or more"),
         (["training.clip=-1.0"], r"^training\.clip = -1\.0: expected greater than 0"),
         (["training.accumulate=0"], r"^training\.accumulate = 0: expected greater"),

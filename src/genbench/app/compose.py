@@ -1,7 +1,8 @@
 """A command's config without its command line."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import hydra
@@ -30,15 +31,7 @@ def compose(command: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 def compose_raw(command: str, overrides: Sequence[str] = ()) -> DictConfig:
     """As `compose`, with Hydra's own errors."""
-    own = user_dir(sys.argv)
-    search = [] if own is None else [f"hydra.searchpath=['file://{own}']"]
-    running = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            config = hydra.compose(command, [*search, *with_own(command, overrides)], return_hydra_config=True)
-    finally:
-        GlobalHydra.instance().hydra = running
+    config = _composed(command, overrides)
     settled(command, config, config.hydra)
     with open_dict(config):
         del config["hydra"]
@@ -46,8 +39,26 @@ def compose_raw(command: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def settled(command: str, config: DictConfig, about: Any) -> DictConfig:
-    """A config that Hydra composed, with the recipes' values of other choices taken out; `about` is Hydra's node."""
-    # as typed: interpolations in them are the config's
-    choices, given = (OmegaConf.to_container(node) for node in (about.runtime.choices, about.overrides.task))
-    settle(config, command, choices, given, compose_raw)  # type: ignore[arg-type]
+    """A config as Hydra composed it once its recipes are settled; `about` is Hydra's node."""
+    # as typed: interpolations in overrides are the config's
+    typed = [str(each) for each in OmegaConf.to_container(about.overrides.task)]  # type: ignore[union-attr]
+    settle(config, dict(about.runtime.choices), typed, partial(_with_choices, command))
     return config
+
+
+def _with_choices(command: str, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str | None]]:
+    config = _composed(command, overrides)
+    return config, dict(config.hydra.runtime.choices)
+
+
+def _composed(command: str, overrides: Sequence[str]) -> DictConfig:
+    """What Hydra composes, its own node included."""
+    own = user_dir(sys.argv)
+    search = [] if own is None else [f"hydra.searchpath=['file://{own}']"]
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            return hydra.compose(command, [*search, *with_own(command, overrides)], return_hydra_config=True)
+    finally:
+        GlobalHydra.instance().hydra = running

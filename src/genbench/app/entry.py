@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import TextIO
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from tqdm import tqdm
 
@@ -37,13 +38,13 @@ def run(command: str) -> None:
     """
 
     started = False
-    shown, resolve, arguments = _asks_for_config(sys.argv[1:])
+    asked, arguments = _asks_for_config(sys.argv[1:])
 
     def task(config: DictConfig) -> None:
         nonlocal started
         started = True
-        if shown:
-            print(OmegaConf.to_yaml(settled(command, config, HydraConfig.get()), resolve=resolve), end="")
+        if asked is not None:
+            _show_config(settled(command, config, HydraConfig.get()), asked)
             return
         in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         if in_sweep:
@@ -74,18 +75,29 @@ def run(command: str) -> None:
         raise
 
 
-def _asks_for_config(arguments: Sequence[str]) -> tuple[bool, bool, list[str]]:
-    """Whether a command line asks for the job's whole config, whether resolved, and what it says beside that.
+def _asks_for_config(arguments: Sequence[str]) -> tuple[argparse.Namespace | None, list[str]]:
+    """What a command line that asks for the job's config asks for, if it does, and what it says beside that.
 
-    Hydra would show the config before recipes are settled; of other configs (`--cfg hydra`) that is all there is.
+    Hydra would show the config before recipes are settled; it still does with `--help` and `--cfg all`.
     """
-    flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    flags.add_argument("--cfg", "-c")
-    flags.add_argument("--package", "-p")
-    flags.add_argument("--resolve", action="store_true")
-    asked, rest = flags.parse_known_args(arguments)
-    ours = asked.cfg == "job" and asked.package is None
-    return ours, asked.resolve, rest if ours else list(arguments)
+    asked = get_args_parser().parse_args(list(arguments))
+    if asked.cfg != "job" or any((asked.run, asked.multirun, asked.info, asked.help, asked.hydra_help)):
+        return None, list(arguments)
+    own = [] if asked.config_dir is None else ["--config-dir", asked.config_dir]
+    return asked, [*own, *asked.overrides]
+
+
+def _show_config(config: DictConfig, asked: argparse.Namespace) -> None:
+    """Prints a config, or the package of it that was asked for, as a yaml."""
+    package = None if asked.package == "_global_" else asked.package
+    shown = config if package is None else OmegaConf.select(config, package)
+    if not isinstance(shown, Container):
+        if shown is None:
+            raise SystemExit(f"error: --package {package}: the config has no such part")
+        print(shown)
+        return
+    header = "" if package is None else f"# @package {package}\n"
+    print(header + OmegaConf.to_yaml(shown, resolve=asked.resolve), end="")
 
 
 def _error(command: str, config: DictConfig) -> str | None:

@@ -161,7 +161,6 @@ def judge_run(
     result = kept if scored else _judged(run, source, store, dataset, judge, kept, path)
     result["variation"] = variation and variation.name
     if rank() == 0:
-        result |= keep_sheets(run, source, store.home.name, dataset, judge.protocol.samples)
         found = _known_bits(run, bits_by)
         if found is None and bits:
             found = bits_per_dim(model, dataset, judge.progress)
@@ -169,6 +168,8 @@ def judge_run(
             result |= found | {"bits_by": bits_by}
         elif "bits_by" not in result:
             result |= NO_BITS
+        write_json(path, result)  # what is judged is safe before anything else is drawn
+        result |= keep_sheets(run, source, store.home.name, dataset, judge)
         write_json(path, result)
     return result
 

@@ -1,128 +1,80 @@
-"""Recipes (`model=`, `experiment=`): what they set inside a group holds for the choice it was written for."""
+"""Recipes (`model=`, `experiment=`): what they set inside a group holds for the choices they come with."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from omegaconf import Container, DictConfig, OmegaConf, open_dict
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from genbench.app.listing import groups
-from genbench.app.paths import conf_dir, conf_dirs
-
-MODEL, EXPERIMENT = RECIPES = ("model", "experiment")
-"""The groups whose choices set values of other groups, the second over the first."""
+RECIPES = ("model", "experiment")
+"""The groups whose choices set values of other groups."""
 
 Choices = Mapping[str, str | None]
 """The choice of every group."""
 
-
-class Recipe(NamedTuple):
-    """What a recipe sets, and the choices in force where it is written."""
-
-    values: Mapping[str, Any]
-    choices: Choices
+Compose = Callable[[Sequence[str]], tuple[DictConfig, Choices]]
+"""Composes a command's config from overrides."""
 
 
-class Yaml(NamedTuple):
-    """A file of `conf/`: the files of its own group that it extends, the choices it makes, the values it sets."""
+def settle(config: DictConfig, choices: Choices, overrides: Sequence[str], compose: Compose) -> None:
+    """Gives every group of which the command line took another choice than its recipes come with that choice's values.
 
-    extends: Sequence[str]
-    choices: Choices
-    values: Mapping[str, Any]
-
-
-def settle(
-    config: DictConfig, command: str, choices: Choices, given: Sequence[str], alone: Callable[[str], DictConfig]
-) -> None:
-    """Takes out of a composed config what its recipes set inside a group of which another choice was taken since.
-
-    A uniform density has no mean, and a learning rate for Muon is none for AdamW. What Hydra's overrides (`given`) say
-    stays. `alone` composes one choice, such as `times/uniform`, by itself.
+    A uniform density has no mean, and a learning rate for Muon is none for AdamW. Values that `overrides`, the command
+    line, give stay. Changes the config, which Hydra composed, in place.
     """
-    recipes = list(_recipes(command, choices))
-    named = [key for key in (override.lstrip("+~").partition("=")[0] for override in given) if key not in choices]
-    for group, choice in choices.items():
-        setting = [recipe for recipe in recipes if isinstance(recipe.values.get(group), dict)]
-        stale = [recipe.values[group] for recipe in setting if recipe.choices.get(group) != choice]
-        if not stale:
-            continue
-        # a recipe's own node is among what is kept
-        usual = OmegaConf.create() if group in RECIPES else alone(f"{group}/{choice}")
-        kept = [{group: recipe.values[group]} for recipe in setting if recipe.choices.get(group) == choice]
-        wanted = OmegaConf.merge(usual, *kept)
-        with open_dict(config):
-            for key in dict.fromkeys(chain.from_iterable(_leaves(node, group) for node in stale)):
-                if not any(_within(key, name) or _within(name, key) for name in named):
-                    _put(config, key, wanted)
-            if OmegaConf.select(wanted, group) is None and not config[group]:
-                config[group] = None
-
-
-def _recipes(command: str, choices: Choices) -> Iterator[Recipe]:
-    """The recipes of a composition in the order in which they set values."""
-    model = choices.get(MODEL)
-    if model is None:
+    given = OverridesParser.create().parse_overrides(list(overrides))
+    chosen = [each for each in given if _chooses(each, choices)]
+    recipes = [str(each.input_line) for each in chosen if each.key_or_group in RECIPES]
+    if RECIPES[0] not in choices or len(recipes) == len(chosen):
         return
-    usual = _read(conf_dir() / f"{command}.yaml").choices
-    experiments = _files(EXPERIMENT, choices.get(EXPERIMENT))
-    theirs = next((yaml.choices[MODEL] for yaml in reversed(experiments) if MODEL in yaml.choices), model)
-    below = {**usual, MODEL: theirs}
-    for yaml in _files(MODEL, theirs):
-        below |= yaml.choices
-    yield from _written(_files(MODEL, model), {**usual, MODEL: model})
-    yield from _written(experiments, below)
+    _, theirs = compose(recipes)
+    changed = [group for group, choice in choices.items() if theirs.get(group, choice) != choice]
+    if not changed:
+        return
+    usual, _ = compose([f"~{group}" for group in RECIPES] + list(_as_overrides(choices)))
+    values = [each for each in given if each not in chosen]
+    for group in changed:
+        instead = OmegaConf.create({group: OmegaConf.to_container(usual)[group]})  # type: ignore[index, call-overload]
+        for key in (key for each in values for key in _keys(each) if key.startswith(f"{group}.")):
+            _carry_over(key, config, instead)
+        with open_dict(config):
+            config[group] = instead[group]
 
 
-def _written(yamls: Sequence[Yaml], below: Choices) -> Iterator[Recipe]:
-    for yaml in yamls:
-        below = {**below, **yaml.choices}
-        yield Recipe(yaml.values, below)
+def _chooses(override: Override, choices: Choices) -> bool:
+    """Whether it chooses of a group, as opposed to giving a value."""
+    return override.key_or_group in choices and not isinstance(override.value(), dict)
 
 
-def _files(group: str, name: str | None) -> list[Yaml]:
-    """A choice's file, after those that it extends."""
-    path = groups(conf_dirs(sys.argv)).get(group, {}).get(name or "")
-    if path is None:
-        return []
-    yaml = _read(path)
-    return [*chain.from_iterable(_files(group, base) for base in yaml.extends), yaml]
+def _as_overrides(choices: Choices) -> Iterator[str]:
+    """The command line that makes these choices of the groups that are not recipes or Hydra's own."""
+    for group, choice in choices.items():
+        if group not in RECIPES and group.partition("/")[0] != "hydra":
+            yield f"~{group}" if choice is None else f"{group}={choice}"
 
 
-def _read(path: Path) -> Yaml:
-    content = OmegaConf.to_container(OmegaConf.load(path))
-    values = {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
-    extends, choices = [], {}
-    for entry in values.pop("defaults", []):
-        if isinstance(entry, dict):
-            ((group, choice),) = entry.items()
-            choices[group.removeprefix("override ").lstrip("/")] = choice
-        elif entry != "_self_":
-            extends.append(entry)
-    return Yaml(extends, choices, values)
+def _keys(override: Override) -> Iterator[str]:
+    """The dotted keys of the values that an override gives."""
 
-
-def _leaves(node: Mapping[str, Any], path: str) -> Iterator[str]:
-    """The dotted keys of all that is no mapping."""
-    for key, value in node.items():
+    def leaves(value: Any, key: str) -> Iterator[str]:
         if isinstance(value, dict):
-            yield from _leaves(value, f"{path}.{key}")
+            for name, inner in value.items():
+                yield from leaves(inner, f"{key}.{name}")
         else:
-            yield f"{path}.{key}"
+            yield key
+
+    return leaves(override.value(), override.key_or_group)
 
 
-def _within(key: str, other: str) -> bool:
-    return key == other or key.startswith(f"{other}.")
-
-
-def _put(config: DictConfig, key: str, wanted: Container) -> None:
-    """Gives one key of a config the value that it is wanted to have, or takes it away."""
+def _carry_over(key: str, source: DictConfig, target: DictConfig) -> None:
+    """Gives a config another's value of a key, or takes it away where the other has none."""
     parent, _, name = key.rpartition(".")
-    node, there = OmegaConf.select(config, parent), OmegaConf.select(wanted, parent)
-    if isinstance(there, DictConfig) and name in there:
-        node[name] = OmegaConf.to_container(there)[name]  # type: ignore[index, call-overload]
-    elif isinstance(node, DictConfig):
-        node.pop(name, None)
+    node = OmegaConf.select(source, parent)
+    if isinstance(node, DictConfig) and name in node:
+        value = OmegaConf.to_container(node)[name]  # type: ignore[index, call-overload]
+        OmegaConf.update(target, key, value, merge=False, force_add=True)
+    elif isinstance(there := OmegaConf.select(target, parent), DictConfig):
+        there.pop(name, None)

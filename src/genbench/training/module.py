@@ -95,7 +95,7 @@ class TrainingModule(pl.LightningModule):
         """
         try:
             return [self.factory([p for p in move.module.parameters() if p.requires_grad]) for move in self.moves]
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             raise ConfigError(_refused(self.factory, error)) from error
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -231,7 +231,7 @@ _IN_WORDS = {"lr": "learning rate", "betas": "beta", "eps": "epsilon"}
 """What torch's optimisers call an argument in their messages, where that is not its name."""
 
 
-def _refused(factory: OptimizerFactory, error: ValueError) -> str:
+def _refused(factory: OptimizerFactory, error: Exception) -> str:
     """An optimiser's refusal of its arguments with the config's names of those that it mentions."""
     said = str(error).lower().replace("_", " ")
     arguments = getattr(factory, "keywords", {}).items()

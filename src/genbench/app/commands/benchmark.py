@@ -23,6 +23,7 @@ from genbench.app.fitting import training_module
 from genbench.app.judged import final_numbers
 from genbench.app.judging import Variation, judge_run, kept_draws, make_judge, read_result
 from genbench.app.reporting import report
+from genbench.app.sheets import sheets_are_there
 from genbench.app.training import open_experiment, train
 from genbench.app.validate import validate_config
 from genbench.benchmark.matrix import Cell, cells, written
@@ -140,7 +141,8 @@ def _judged(cell: Cell, config: DictConfig, judge: Judge, ways: Ways) -> bool:
         return False
     run = Run.open(cell.folder)
     names = [None, *(variation.name for variation in _variations(resolve(config), ways))]
-    return run.finished and all(run.result_path(judge.hash, name).is_file() for name in names)
+    paths = [run.result_path(judge.hash, name) for name in names]
+    return run.finished and all(path.is_file() and sheets_are_there(run, read_result(path)) for path in paths)
 
 
 def _launcher() -> str:

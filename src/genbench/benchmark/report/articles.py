@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,14 +24,19 @@ def articles(pages: Sequence[ModelPage], real: Mapping[str, Sheet]) -> list[dict
     groups: dict[Any, list[ModelPage]] = {}
     for page in pages:
         row = page.row
-        way = (repr(row["sampler"]), row["weights"])
+        way = (json.dumps(row["sampler"], sort_keys=True), row["weights"])
         groups.setdefault((row["model"], row["run"] or id(page), way), []).append(page)
-    firsts = [group[0] for group in groups.values()]
+    firsts = [_shown(group) for group in groups.values()]
     shown = [images for page in firsts for images in _sheets(page, real) if len(images)]
     sheet_rows = rows_within(PIXELS, [images.shape for images in shown])
     drawn = iter(neighbour_sheets([page.neighbours for page in pages], [page.row["model"] for page in pages]))
     neighbours = {id(page): next(drawn) for page in pages}
     return [_article(group, real, sheet_rows, neighbours) for group in groups.values()]
+
+
+def _shown(group: Sequence[ModelPage]) -> ModelPage:
+    """The page whose samples stand for all of the same: the best that has any."""
+    return next((page for page in group if len(page.samples)), group[0])
 
 
 def _sheets(page: ModelPage, real: Mapping[str, Sheet]) -> list[Any]:
@@ -42,7 +48,7 @@ def _sheets(page: ModelPage, real: Mapping[str, Sheet]) -> list[Any]:
 def _article(
     group: Sequence[ModelPage], real: Mapping[str, Sheet], sheet_rows: int, neighbours: Mapping[int, Any]
 ) -> dict[str, Any]:
-    page, row = group[0], group[0].row
+    page, row = _shown(group), group[0].row
     images, labels = real.get(row["data"], (page.samples[:0], None))
     return {
         "name": row["model"],
