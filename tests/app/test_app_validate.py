@@ -252,6 +252,9 @@ def test_every_command_has_a_schema():
     [
         (["model=vae", "model.channels=[8,0]"], "model.channels.1 = 0: expected greater than or equal to 1"),
         (["model=vae", "model.latent=-8"], "model.latent = -8: expected greater than or equal to 1"),
+        (["model=ddpm", "model.label_dropout=1.5"], "model.label_dropout = 1.5: expected less than or equal to 1"),
+        (["model=ddpm", "model.label_dropout=-0.5"], "model.label_dropout = -0.5: expected greater than or equal to 0"),
+        (["model=ddpm", "sampler.steps=0"], "sampler.steps = 0: expected greater than or equal to 1"),
         (["model=ddpm", "backbone.embedding=0"], "embedding = 0: expected greater than or equal to 1"),
         (
             ["model=text_to_image", "data=shapes", "backbone.context=0"],
@@ -263,7 +266,7 @@ def test_every_command_has_a_schema():
         ),
     ],
 )
-def test_there_are_no_layers_of_no_channels(overrides, told):
+def test_numbers_out_of_their_range_are_told_by_their_path(overrides, told):
     with pytest.raises(ConfigError) as error:
         validate_config(resolve(compose("train", overrides)))
     assert told in str(error.value)

@@ -145,7 +145,7 @@ def test_out_names_both_files(given: str, written: str, run_of, tmp_path: Path) 
             ["sampler=tokens"],
             "model=ddpm cannot use sampler=tokens: choose sampler=adaptive, consistency",
         ),
-        ("ddpm", ["sampler=ddim", "sampler.steps=0"], "sampler.steps is 0; expected at least 1"),
+        ("ddpm", ["sampler=ddim", "sampler.steps=0"], "sampler.steps = 0: expected greater"),
         ("vae", ["n=0"], "n = 0: expected greater than or equal to 1"),
         ("vae", ["batch_size=0"], "batch_size = 0"),
         ("vae", ["seed=-1"], "seed = -1"),

@@ -133,6 +133,23 @@ def test_real_images_are_shown_where_the_test_split_lacks_a_class(tmp_path: Path
     assert ">real images</figcaption>" in page_of(run.path)
 
 
+def test_verdicts_stand_below_pictures_of_any_data_that_the_checker_judged(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (80, 16, 16, 3), np.uint8)
+    np.savez(tmp_path / "data.npz", images=images, captions=np.array(["a red circle", "a purple elephant"] * 40))
+    data = ["data=npz", f"data.train={tmp_path / 'data.npz'}", "features=pixels", "protocol=shapes"]
+    overrides = ["model=text_to_image", *TINY, *SMALL, *data, "protocol.samples=32", "budget.images=64"]
+    run = train(compose("train", [*overrides, f"run_dir={tmp_path / 'r'}"]))
+    command("evaluate", f"run={run.path}")
+    page = page_of(run.path)
+    with np.load(run.results / results(run)[0]["sheet"]) as sheet:
+        circles = list(sheet["captions"][:24]).count("a red circle")
+    assert 0 < circles < 24
+    assert page.count('a red circle<span class="wrong">') == circles
+    assert page.count('a purple elephant<span class="unjudged">') == 24 - circles
+    assert "Dashed" not in page  # no control was judged
+    assert "index modulo classes" not in page
+
+
 def test_markup_in_a_caption_is_text_on_the_page(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 3), np.uint8)
     np.savez(tmp_path / "data.npz", images=images, captions=np.array([MARKUP, "a square"] * 40))

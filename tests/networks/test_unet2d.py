@@ -81,5 +81,5 @@ def test_two_outputs_are_twice_the_channels() -> None:
 def test_sizes_it_cannot_have_name_the_fix() -> None:
     with pytest.raises(ConfigError, match=r"backbone\.channels at most 3 entries"):
         preset("ddpm_cifar10", ImageSpec(1, 28, 28))
-    with pytest.raises(ConfigError, match=r"backbone\.attention=\[16\] .* use \[28, 14, 7\]"):
+    with pytest.raises(ConfigError, match=r"backbone\.attention=\[16\] .* use backbone\.attention=\[28, 14, 7\]"):
         preset("edm_cifar10", ImageSpec(1, 28, 28))

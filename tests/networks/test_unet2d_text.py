@@ -42,7 +42,7 @@ def test_two_outputs_are_twice_the_channels() -> None:
 
 
 def test_sizes_it_cannot_have_name_the_fix() -> None:
-    with pytest.raises(ConfigError, match=r"backbone\.attention=\[16\] .* use \[8, 4\]"):
+    with pytest.raises(ConfigError, match=r"backbone\.attention=\[16\] .* use backbone\.attention=\[8, 4\]"):
         small(attention=(16,))
     with pytest.raises(ConfigError, match=r"backbone\.heads=3"):
         small(heads=3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from genbench.core import RunError
 from genbench.data.images import ResidentTable
 from genbench.data.npz import read_npz
 from genbench.run import Run, recipe_hash, suffix
+from genbench.shapes import Checker
 from genbench.training.jsonl import read_log
 
 FAILURE = "failed.json"
@@ -168,9 +169,10 @@ def pages(rows: Sequence[Row]) -> list[ModelPage]:
         if is_control(row) or row["run"] is None:
             continue
         run = Run.open(row["run"])
-        drawn = _shown(run, row)
+        result = _result(run, row)
+        drawn = _shown(run, result)
         images, labels = NOTHING if drawn is None else _sheet(drawn)
-        told = [] if drawn is None else _told(run, drawn)
+        told = [] if drawn is None else _told(run, result, drawn)
         beside = run.results / f"{row['protocol']}{suffix(row['variation'])}{NEIGHBOURS}"
         shown.append(
             ModelPage(row, images, labels, read_log(run.log), beside.read_bytes() if beside.is_file() else None, told)
@@ -178,16 +180,23 @@ def pages(rows: Sequence[Row]) -> list[ModelPage]:
     return shown
 
 
-def _shown(run: Run, row: Row) -> ResidentTable | None:
-    """The samples that were kept of what a row judges, if any."""
+def _result(run: Run, row: Row) -> dict[str, Any]:
+    """The result of a row's first run; nothing where it has none."""
     path = run.result_path(str(row["protocol"]), row["variation"])
-    name = read_result(path).get("sheet") if path.is_file() else None
+    return read_result(path) if path.is_file() else {}
+
+
+def _shown(run: Run, result: Mapping[str, Any]) -> ResidentTable | None:
+    """The samples that were kept of a result, if any."""
+    name = result.get("sheet")
     return read_npz(run.results / name) if name and (run.results / name).is_file() else None
 
 
-def _told(run: Run, drawn: ResidentTable) -> list[Told]:
-    """The prompts of a sheet's images, with the verdicts of a checker where the run's data have one."""
+def _told(run: Run, result: Mapping[str, Any], drawn: ResidentTable) -> list[Told]:
+    """The prompts of a sheet's images, with the verdicts of a checker where there is one for the run's data."""
     checker, prompts = checker_of(resolve(run.config)), drawn.caption or []
+    if checker is None and prompts and "checker" in result.get("metrics", ()):
+        checker = Checker.of_captions(prompts)  # what judged them too
     if checker is None:
         return [Told(prompt) for prompt in prompts]
     verdicts = [checker(image, prompt) for image, prompt in zip(drawn.image, prompts, strict=False)]

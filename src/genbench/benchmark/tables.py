@@ -123,8 +123,16 @@ def split(rows: Sequence[Row]) -> list[Table]:
 
 
 def _facts(key: tuple[str, str | None, str | None], rows: Sequence[Row]) -> dict[str, Any]:
-    fields = next((row["protocol_fields"] for row in rows if row.get("protocol_fields")), None)
-    return {"data": key[0], "features": key[1], **flatten(fields or {})}
+    fields = dict(next((found for row in rows if (found := row.get("protocol_fields"))), {}))
+    if isinstance(fields.get("sampler"), Mapping):
+        fields["sampler"] = sampler_in_words(fields["sampler"])
+    return {"data": key[0], "features": key[1], **flatten(fields)}
+
+
+def sampler_in_words(fields: Mapping[str, Any]) -> str:
+    """The class of a sampler and its settings, `DDIM, steps 50`."""
+    settings = [f"{name} {value}" for name, value in flatten(fields).items() if name != "_target_"]
+    return ", ".join([str(fields.get("_target_", "")).rsplit(".", 1)[-1], *settings]).removeprefix(", ")
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -140,7 +148,7 @@ def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _brief(value: Any) -> str:
     """A value as text, of a sha256 the first digits."""
-    text = str(value)
+    text = "nothing" if value is None else str(value)
     return text[:8] if len(text) == 64 else text
 
 

@@ -19,8 +19,9 @@ class LabelEmbedding(nn.Module):
     def __init__(self, spec: ImageSpec, conditional: bool, dim: int, nullable: bool = False) -> None:
         super().__init__()
         if conditional and not spec.num_classes:
+            captions = ", or model=text_to_image, which reads its captions" if spec.captions else ""
             raise ConfigError(
-                "model.conditional=true needs labels, but this data has none: use model.conditional=false"
+                f"model.conditional=true needs labels, but this data has none: use model.conditional=false{captions}"
             )
         self.conditional, self.nullable = conditional, nullable
         self.null = spec.num_classes if conditional else 0

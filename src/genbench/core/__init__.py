@@ -2,7 +2,7 @@
 
 from genbench.core.batch import Batch, Condition
 from genbench.core.conditioning import Conditioning
-from genbench.core.counts import Count
+from genbench.core.counts import Count, Share
 from genbench.core.errors import ConfigError, DataError, GenbenchError, RunError, TrainingError
 from genbench.core.first_stage import FirstStage
 from genbench.core.model import Autoencoder, GenerativeModel, HasLikelihood, Likelihood, TrainStep
@@ -26,6 +26,7 @@ __all__ = [
     "Noise",
     "RunError",
     "SeededNoise",
+    "Share",
     "StreamNoise",
     "TrainStep",
     "TrainingError",

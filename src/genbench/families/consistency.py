@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from genbench.conditioning.text.base import TextEncoder
-from genbench.core import Batch, Conditioning, ConfigError, FirstStage, ImageSpec, Noise
+from genbench.core import Batch, Conditioning, ConfigError, FirstStage, ImageSpec, Noise, Share
 from genbench.core.model import Losses
 from genbench.diffusion.denoiser import broadcast
 from genbench.diffusion.objectives import Objective
@@ -39,7 +39,7 @@ class ConsistencyTuning(Diffusion):
         first_stage: FirstStage | None = None,
         text_encoder: TextEncoder | None = None,
         conditional: bool = True,
-        label_dropout: float = 0.1,
+        label_dropout: Share = 0.1,
         q: float = 2.0,
         stages: int = 4,
         k: float = 8.0,

@@ -21,6 +21,7 @@ from genbench.core import (
     ImageSpec,
     Likelihood,
     Noise,
+    Share,
     TrainStep,
 )
 from genbench.core.model import Losses
@@ -62,7 +63,7 @@ class Diffusion(GenerativeModel):
         likelihood: DiffusionLikelihood | None = None,
         text_encoder: TextEncoder | None = None,
         conditional: bool = True,
-        label_dropout: float = 0.1,
+        label_dropout: Share = 0.1,
     ) -> None:
         super().__init__(spec, conditional and text_encoder is None)
         self.schedule, self.objective, self.weighting, self.times = schedule, objective, weighting, times

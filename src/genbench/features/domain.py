@@ -33,10 +33,12 @@ class DomainClassifier(FeatureExtractor):
     def check(self, spec: ImageSpec) -> None:
         a = self.arch
         if spec.shape != (a.channels, a.height, a.width) or spec.num_classes != a.classes:
+            pixels = "features=pixels protocol=shapes where captions are judged, or " if spec.captions else ""
+            others = f"features=inception, data={self.name}, or a classifier of this data (genbench features fit)"
             raise ConfigError(
                 f"features={self.name} judges {a.height}x{a.width}x{a.channels} images of {a.classes} classes, but "
                 f"the data has {spec.height}x{spec.width}x{spec.channels} images of {spec.num_classes} classes: "
-                f"use features=inception, data={self.name}, or a classifier of this data (genbench features fit)"
+                f"use {pixels}{others}"
             )
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:

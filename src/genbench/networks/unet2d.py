@@ -62,7 +62,11 @@ class UNet2D(DiffusersUNet):
         coarsest(spec.height, spec.width, len(channels) - 1, "the U-Net", "backbone.channels")
         heights = [spec.height >> level for level in range(len(channels))]
         if not set(attention) <= set(heights):
-            raise ConfigError(f"backbone.attention={list(attention)} names heights the maps never have: use {heights}")
+            fitting = [height for height in attention if height in heights] or heights
+            raise ConfigError(
+                f"backbone.attention={list(attention)} names heights the maps never have, which are {heights}: use "
+                f"backbone.attention={fitting}"
+            )
         attends = [height in attention for height in heights]
         config = {
             "sample_size": (spec.height, spec.width),

@@ -45,7 +45,11 @@ class UNet2DText(Backbone):
         coarsest(spec.height, spec.width, len(channels) - 1, "the U-Net", "backbone.channels")
         heights = [spec.height >> level for level in range(len(channels))]
         if not set(attention) <= set(heights):
-            raise ConfigError(f"backbone.attention={list(attention)} names heights the maps never have: use {heights}")
+            fitting = [height for height in attention if height in heights] or heights
+            raise ConfigError(
+                f"backbone.attention={list(attention)} names heights the maps never have, which are {heights}: use "
+                f"backbone.attention={fitting}"
+            )
         for size in channels:
             head_width(size, heads, "backbone.heads")
         attends = [height in attention for height in heights]

@@ -14,7 +14,7 @@ from genbench.benchmark.report.neighbours import BUDGET, CAPTION, neighbour_shee
 from genbench.benchmark.report.page import ModelPage, Sheet
 from genbench.benchmark.report.palette import FAMILIES, OTHER
 from genbench.benchmark.rows import Row
-from genbench.benchmark.tables import flatten
+from genbench.benchmark.tables import sampler_in_words
 
 PIXELS = 1_800_000 - BUDGET  # bytes; as base64 they keep the page under 3 MB even if nothing compresses
 
@@ -88,15 +88,9 @@ def _facts(row: Row) -> list[tuple[str, str]]:
         ("sampling, per 1,000 images", duration(row["sample_seconds_per_1k"])),
     ]
     if row["sampler"]:
-        facts.append(("sampler", _sampler(row["sampler"])))
+        facts.append(("sampler", sampler_in_words(row["sampler"])))
     if row["weights"]:
         facts.append(("weights", {"ema": "averaged (EMA)"}.get(row["weights"], row["weights"])))
     if row["checkpoints_tried"]:
         facts.append(("checkpoints compared", count(row["checkpoints_tried"])))
     return facts
-
-
-def _sampler(fields: Mapping[str, Any]) -> str:
-    """The class of a sampler and its settings, `DDIM, steps 50`."""
-    settings = [f"{name} {value}" for name, value in flatten(fields).items() if name != "_target_"]
-    return ", ".join([str(fields.get("_target_", "")).rsplit(".", 1)[-1], *settings]).removeprefix(", ")

@@ -22,12 +22,15 @@ from genbench.benchmark.verdict import verdict
 from genbench.core.files import write_atomically
 
 READING = {
-    "fd": "Better is lower and further left; both axes are logarithmic. Dashed: real images and noise judged like "
-    "samples.",
-    "overall": "Better is higher and further left. Dashed: real images, looking up the nearest training caption, and "
-    "chance, judged like samples.",
+    "fd": "Better is lower and further left; both axes are logarithmic.",
+    "overall": "Better is higher and further left.",
 }
 """How quality against cost is read, by the key of the score that decides."""
+DASHED = {
+    "fd": " Dashed: real images and noise judged like samples.",
+    "overall": " Dashed: real images, looking up the nearest training caption, and chance, judged like samples.",
+}
+"""What its lines are, where controls were judged."""
 
 
 def write_report(
@@ -145,10 +148,12 @@ def _comparison(table: Table, drawn: Sequence[tuple[ModelPage, Any]], name: str)
         "distance": distance_name(table.features),
         "curves": [Markup(svg) for svg in curves if svg],
         "cost": [Markup(svg) for svg in cost if svg],
-        "reading": READING[table.deciding.key],
+        "reading": READING[table.deciding.key] + (DASHED[table.deciding.key] if table.controls else ""),
     }
 
 
 def _protocol(table: Table) -> dict[str, Any]:
-    fields = next((row["protocol_fields"] for row in table.rows if row["protocol_fields"]), None)
-    return {"title": table.title, "fields": flatten(fields or {})}
+    fields = flatten(next((found for row in table.rows if (found := row["protocol_fields"])), {}))
+    if "captions.test" in fields:
+        fields.pop("labels", None)  # captioned data have none
+    return {"title": table.title, "fields": fields}

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from genbench.core import ConfigError, Noise
+from genbench.core import ConfigError, Count, Noise
 from genbench.diffusion.clipping import Clip
 from genbench.diffusion.denoiser import Denoiser
 from genbench.diffusion.guidance import Guidance
@@ -72,7 +72,7 @@ class DiffusionSampler(ABC):
 class FixedSteps(DiffusionSampler):
     """A sampler that is told how many steps to make, and on which grid."""
 
-    steps: int = 50
+    steps: Count = 50
     _: KW_ONLY
     grid: Grid = "uniform"
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from genbench.core import Noise
+from genbench.core import Count, Noise
 from genbench.diffusion.denoiser import Denoiser, HasVariance
 from genbench.diffusion.posterior import interpolated, posterior
 from genbench.diffusion.samplers.base import FixedSteps
@@ -23,7 +23,7 @@ class DDPM(FixedSteps):
     """
 
     order: ClassVar[int | None] = 1
-    steps: int = 250
+    steps: Count = 250
     variance: Literal["small", "large"] = "small"
 
     def __call__(self, denoise: Denoiser, schedule: NoiseSchedule, x: Tensor, noise: Noise) -> Tensor:

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from genbench.core import Noise
+from genbench.core import Count, Noise
 from genbench.diffusion.denoiser import Denoiser
 from genbench.diffusion.samplers.base import FixedSteps
 from genbench.diffusion.samplers.grid import Point
@@ -30,7 +30,7 @@ class DPMSolver2M(FixedSteps):
     """The second-order multistep method (Lu et al. 2022, algorithm 2)."""
 
     order: ClassVar[int | None] = 2
-    steps: int = 20
+    steps: Count = 20
 
     def __call__(self, denoise: Denoiser, schedule: NoiseSchedule, x: Tensor, noise: Noise) -> Tensor:
         last: Tensor | None = None
@@ -72,7 +72,7 @@ class DPMSolver3M(FixedSteps):
     """
 
     order: ClassVar[int | None] = 3
-    steps: int = 20
+    steps: Count = 20
 
     def __call__(self, denoise: Denoiser, schedule: NoiseSchedule, x: Tensor, noise: Noise) -> Tensor:
         past: deque[tuple[float, Tensor]] = deque(maxlen=3)  # (how far back in lambda, denoised image), latest last

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genbench.core import ConfigError, Noise
+from genbench.core import ConfigError, Count, Noise
 from genbench.diffusion.denoiser import Denoiser
 from genbench.diffusion.samplers.base import FixedSteps
 from genbench.diffusion.samplers.grid import Grid
@@ -24,7 +24,7 @@ class Heun(FixedSteps):
     """
 
     order: ClassVar[int | None] = 2
-    steps: int = 18
+    steps: Count = 18
     s_churn: float = 0.0
     s_min: float = 0.0
     s_max: float | None = None

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from genbench.core import ConfigError, Noise
+from genbench.core import ConfigError, Count, Noise
 from genbench.diffusion.denoiser import Denoiser
 from genbench.diffusion.samplers.base import FixedSteps
 from genbench.diffusion.schedules import NoiseSchedule, RectifiedPath, VariancePreserving
@@ -42,7 +42,7 @@ class DiffusersSampler(FixedSteps):
     """
 
     order: ClassVar[int | None] = None
-    steps: int = 20
+    steps: Count = 20
     scheduler: str = "UniPCMultistepScheduler"
     options: dict[str, Any] = field(default_factory=dict)
 

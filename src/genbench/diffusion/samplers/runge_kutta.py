@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from genbench.core import Noise
+from genbench.core import Count, Noise
 from genbench.diffusion.denoiser import Denoiser
 from genbench.diffusion.samplers.base import FixedSteps
 from genbench.diffusion.samplers.ode import HEUN3, KUTTA4, MIDPOINT, Tableau, step, velocity
@@ -37,7 +37,7 @@ class Midpoint(RungeKutta):
     order: ClassVar[int | None] = 2
     tableau: ClassVar[Tableau] = MIDPOINT
     last: ClassVar[Tableau] = MIDPOINT
-    steps: int = 20
+    steps: Count = 20
 
 
 @dataclass(eq=False)
@@ -47,4 +47,4 @@ class RK4(RungeKutta):
     order: ClassVar[int | None] = 4
     tableau: ClassVar[Tableau] = KUTTA4
     last: ClassVar[Tableau] = HEUN3
-    steps: int = 10
+    steps: Count = 10
