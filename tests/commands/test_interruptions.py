@@ -117,3 +117,20 @@ def test_a_disk_that_fills_up_while_previewing_is_told_and_the_training_resumed(
 
 def without_clock(record: dict[str, float]) -> dict[str, float]:
     return {key: value for key, value in record.items() if key not in ("time", "seconds")}
+
+
+def test_a_clock_that_is_set_back_between_and_during_trainings_changes_nothing(
+    tiny: Train, unplug: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = ("training.checkpoint_every=128", "training.preview_every=256")
+    whole = tiny("vae", *every, folder="whole")
+    clock = iter(range(1_700_000_000, 0, -1_000_000))
+    monkeypatch.setattr(time, "time", lambda: float(next(clock)))
+    unplug(2, "vae", *every, folder="cut")
+    run = tiny("vae", *every, folder="cut")
+    assert next(clock) < 1_699_000_000  # it was read
+    assert digest(run.weights) == digest(whole.weights)
+    assert 0.0 < run.summary["seconds"] < 60.0
+    seconds = [record["seconds"] for record in read_log(run.log) if "seconds" in record]
+    assert seconds == sorted(seconds)
+    assert all(second >= 0.0 for second in seconds)
