@@ -176,6 +176,15 @@ def test_a_table_without_a_judgement_has_no_protocol_that_could_differ(cell, fai
     assert [(table.data, table.differs) for table in tables] == [("digits", None), ("mnist", None)]
 
 
+def test_a_table_has_no_column_of_numbers_that_no_row_has(cell, failure):
+    (table,) = split(aggregate([cell(scores={"accuracy": None}, bits_per_dim=None), failure]))
+    titles = [column.title for column in table.columns]
+    assert "FD (digits)" in titles
+    assert not {"accuracy", "bits/dim", "as captioned", "held out"} & set(titles)
+    (nothing,) = split(aggregate([failure]))
+    assert "FD (no features)" in [column.title for column in nothing.columns]
+
+
 def test_data_and_unrecorded_fields_part_tables_too(cell):
     rows = aggregate([cell(protocol_fields=None), cell(protocol="bbbb", protocol_fields=None)])
     assert [table.differs for table in split(rows)] == [

@@ -32,13 +32,12 @@ class Table:
 
     @property
     def columns(self) -> list[Column]:
-        """The columns of the main table: with captions, their scores and no column of numbers that is empty."""
+        """The columns of the main table but for numbers that no row has; the scores of captions after the distance."""
         shown = columns(self.features)
-        if all(row["overall"] is None for row in self.rows):
-            return shown
         captioned = [score_column(key, self.features) for key in ("overall", "overall_held_out")]
         shown = [*shown[:4], *captioned, *shown[4:]]
-        return [c for c in shown if not c.numeric or any(c.number(row) is not None for row in self.rows)]
+        kept = [c for c in shown if not c.numeric or any(c.number(row) is not None for row in self.rows)]
+        return kept if any(c.numeric for c in kept) else shown
 
     @property
     def panel(self) -> list[Column]:
