@@ -92,6 +92,18 @@ def test_the_frozen_encoder_is_in_the_config_and_not_in_the_weights(run_of, lang
     torch.testing.assert_close(*states, atol=0, rtol=0)
 
 
+def test_features_that_will_not_judge_the_data_are_told_before_the_training(
+    archive: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen = ["text_encoder=bag_of_words", "data=npz", f"data.train={archive}", "features=digits"]
+    train(compose("train", [*BASE, *chosen, "budget.images=16", f"run_dir={tmp_path / 'run'}"]))
+    told = (
+        "this training cannot be judged as it stands: features=digits judges 8x8x1 images of 10 classes, but the data"
+    )
+    assert [message for message in caplog.messages if message.startswith(told)]
+    assert "use features=pixels protocol=shapes where captions are judged" in caplog.text
+
+
 def test_words_of_the_training_captions_are_kept_and_trained(run_of) -> None:
     from safetensors.torch import load_file
 

@@ -91,12 +91,21 @@ def _check_parts(config: Mapping[str, Any], model: type) -> None:
 
 
 def _check_features(config: Mapping[str, Any]) -> None:
-    """A classifier of one dataset cannot judge another; larger extractors check when they are built."""
-    features, spec = config.get("features"), (config.get("data") or {}).get("spec")
     judged = "training" not in config or config["training"].get("preview_every") is not None or config.get("judge")
-    if features and spec and judged and built_by(features) is DomainClassifier:
+    if judged and (unfit := unfit_features(config)):
+        raise unfit
+
+
+def unfit_features(config: Mapping[str, Any]) -> ConfigError | None:
+    """Why features cannot judge the data, as far as that is known before they are built: a classifier is of one dataset."""
+    features, spec = config.get("features"), (config.get("data") or {}).get("spec")
+    if features and spec and built_by(features) is DomainClassifier:
         facts = {key: value for key, value in spec.items() if key != "_target_"}
-        DomainClassifier(features.get("name", "digits"), features.get("weights")).check(ImageSpec(**facts))
+        try:
+            DomainClassifier(features.get("name", "digits"), features.get("weights")).check(ImageSpec(**facts))
+        except ConfigError as error:
+            return error
+    return None
 
 
 def _check_captions(config: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from genbench.app.fitting import fit, trainer_of, training_data, training_model,
 from genbench.app.launch import check_accelerator, check_processes
 from genbench.app.manifest import manifest
 from genbench.app.preview import preview
+from genbench.app.rules import unfit_features
 from genbench.app.start import settle_start
 from genbench.app.text_encoder import settle_text_encoder
 from genbench.app.throughput import settle_seconds
@@ -80,6 +81,8 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     dataset, plain = open_experiment(config)
     check_processes(plain)
     check_accelerator(plain)
+    if rank() == 0 and (unfit := unfit_features(plain)):
+        log.warning("this training cannot be judged as it stands: %s", unfit)
     folder = Path(plain["run_dir"] or default_folder(plain))
     plain = settle_seconds(plain, dataset, folder)
     # built before the folder is made, so that values which cannot be built from leave none behind
