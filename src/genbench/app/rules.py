@@ -97,7 +97,7 @@ def _check_features(config: Mapping[str, Any]) -> None:
 
 
 def unfit_features(config: Mapping[str, Any]) -> ConfigError | None:
-    """Why features cannot judge the data, as far as that is known before they are built: a classifier is of one dataset."""
+    """Why features cannot judge the data, as far as it is known before they are built: a classifier has one dataset."""
     features, spec = config.get("features"), (config.get("data") or {}).get("spec")
     if features and spec and built_by(features) is DomainClassifier:
         facts = {key: value for key, value in spec.items() if key != "_target_"}
