@@ -81,6 +81,30 @@ def test_what_the_command_line_gives_stays():
     assert compose("train", ["model=text_to_image", "times=none"]).times is None
 
 
+@pytest.mark.parametrize("own", ["hydra/sweeper=optuna", "hydra/launcher=joblib", "hydra/job_logging=default"])
+def test_choices_of_hydras_own_are_none_of_a_recipes(own):
+    config = compose("train", ["model=vae", own, "optimizer=sgd"])
+    assert config == compose("train", ["model=vae", "optimizer=sgd"])
+    assert config.optimizer == alone("optimizer", "sgd")
+
+
+def test_another_model_than_an_experiments_comes_with_its_own_choices_and_values():
+    config, ect = compose("train", ["experiment=shapes_32", "model=ect"]), compose("train", ["model=ect"])
+    unresolved, theirs = OmegaConf.to_container(config), OmegaConf.to_container(ect)
+    for group in ("times", "optimizer", "sampler", "backbone", "model"):
+        assert unresolved[group] == theirs[group], group
+    assert config.data == compose("train", ["experiment=shapes_32"]).data
+    assert compose("train", ["experiment=cifar10_edm", "model=vae"]).model.get("label_dropout") is None
+    config = compose("train", ["experiment=shapes_32", "model=ect", "optimizer=sgd", "times.std=5"])
+    assert (config.optimizer, config.times.mean, config.times.std) == (alone("optimizer", "sgd"), -1.1, 5)
+
+
+def test_lists_that_the_command_line_changes_stay():
+    config = compose("train", ["model=dcgan", "optimizer=adam", "optimizer.betas.0=0.5", "optimizer.lr=???"])
+    assert config.optimizer.betas == [0.5, 0.999]
+    assert OmegaConf.is_missing(config.optimizer, "lr")
+
+
 def test_interpolations_stay_as_they_are():
     config = compose("train", ["experiment=shapes_32", "backbone=dit_text", "data.difficulty.side=16"])
     assert resolve(config)["backbone"]["spec"]["height"] == 16
@@ -103,6 +127,28 @@ def test_recipes_of_ones_own_are_settled_as_hydra_composes_them(tmp_path: Path, 
     assert (config.sampler.steps, config.budget.images, config.times.mean) == (7, 64, -3.0)
     config = compose("train", ["experiment=sub/deep", "times=uniform"])
     assert (config.times, config.sampler.steps) == (alone("times", "uniform"), 7)
+    # groups of one's own, and groups within groups
+    (tmp_path / "size").mkdir()
+    (tmp_path / "size" / "small.yaml").write_text("# @package _global_\nbudget: {images: 32}\n")
+    config = compose("train", ["+size=small", "model=vae", "optimizer=sgd"])
+    assert (config.budget.images, config.optimizer) == (32, alone("optimizer", "sgd"))
+    (tmp_path / "optimizer" / "extra").mkdir(parents=True)
+    for name, eps in (("one", 1), ("two", 2)):
+        (tmp_path / "optimizer" / "extra" / f"{name}.yaml").write_text(f"eps: {eps}\n")
+    (tmp_path / "optimizer" / "big.yaml").write_text("defaults: [extra: one]\nlr: 9\n")
+    (tmp_path / "experiment" / "nest.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /optimizer: big\noptimizer: {lr: 3}\n"
+    )
+    assert compose("train", ["experiment=nest"]).optimizer == {"lr": 3, "extra": {"eps": 1}}
+    assert compose("train", ["experiment=nest", "optimizer/extra=two"]).optimizer == {"lr": 9, "extra": {"eps": 2}}
+
+
+def test_a_folder_of_configs_may_have_any_name(tmp_path: Path, monkeypatch):
+    own = tmp_path / "it's, [mine]"
+    (own / "times").mkdir(parents=True)
+    (own / "times" / "mine.yaml").write_text("mean: 4\n")
+    monkeypatch.setattr(sys, "argv", ["genbench", "--config-dir", str(own)])
+    assert compose("train", ["times=mine"]).times == {"mean": 4}
 
 
 @pytest.mark.parametrize("flags", [["--cfg", "job"], ["--resolve", "-c", "job"], ["-cd", ".", "--cfg=job"]])

@@ -115,11 +115,15 @@ def test_a_trial_that_was_stopped_from_outside_is_gone_on_with_by_the_next_start
     with Study(tmp_path / "s", SEARCH) as study:
         run_trials(study, 5, 1, launch, trainings.found)
         assert [t.state.name for t in study.trials] == ["COMPLETE"] * 4 + ["RUNNING"]
+    kept = json.loads((tmp_path / "s" / "study.json").read_text())["trials"][4]
+    assert (kept["state"], kept["reason"]) == ("running", "job 4 is CANCELLED for SLURM")
     assert caplog.messages[-1] == (
         "trial 4 was stopped: job 4 is CANCELLED for SLURM; the same command goes on with it"
     )
     assert run(tmp_path / "s", trainings, N) == undisturbed
     assert trainings.trained == list(range(N))
+    kept = json.loads((tmp_path / "s" / "study.json").read_text())["trials"][4]
+    assert (kept["state"], kept["reason"]) == ("complete", None)
 
 
 def test_trials_with_the_values_of_one_that_was_stopped_wait_for_it(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genbench.app.own import with_own
 from genbench.app.paths import conf_dir, user_dir
+from genbench.app.quoting import quote
 from genbench.app.recipes import settle
 
 
@@ -33,6 +34,15 @@ def compose_raw(command: str, overrides: Sequence[str] = ()) -> DictConfig:
     """As `compose`, with Hydra's own errors."""
     config = _composed(command, overrides)
     settled(command, config, config.hydra)
+    return _without_hydra(config)
+
+
+def compose_unsettled(command: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """As `compose_raw`, with what recipes set for other choices: to see whether there is a config at all."""
+    return _without_hydra(_composed(command, overrides))
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
     with open_dict(config):
         del config["hydra"]
     return config
@@ -54,7 +64,7 @@ def _with_choices(command: str, overrides: Sequence[str]) -> tuple[DictConfig, M
 def _composed(command: str, overrides: Sequence[str]) -> DictConfig:
     """What Hydra composes, its own node included."""
     own = user_dir(sys.argv)
-    search = [] if own is None else [f"hydra.searchpath=['file://{own}']"]
+    search = [] if own is None else [f"hydra.searchpath=[{quote(f'file://{own}')}]"]
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:

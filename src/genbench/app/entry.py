@@ -16,7 +16,7 @@ from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from tqdm import tqdm
 
-from genbench.app.compose import settled
+from genbench.app.compose import compose_raw, settled
 from genbench.app.hints import misspelt, refuse_unknown_choices, refuse_what_hydra_would
 from genbench.app.own import with_own, without_own
 from genbench.app.paths import conf_dir, user_dir
@@ -43,9 +43,6 @@ def run(command: str) -> None:
     def task(config: DictConfig) -> None:
         nonlocal started
         started = True
-        if asked is not None:
-            _show_config(settled(command, config, HydraConfig.get()), asked)
-            return
         in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         if in_sweep:
             _forget_sweep()
@@ -65,6 +62,9 @@ def run(command: str) -> None:
         arguments = gathered(arguments)
     refuse_unknown_choices(arguments)
     refuse_what_hydra_would(command, arguments)
+    if asked is not None:
+        _show_config(compose_raw(command, arguments[2 if asked.config_dir else 0 :]), asked)
+        return
     sys.argv = [sys.argv[0], *with_own(command, arguments)]
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(task)()
@@ -81,7 +81,8 @@ def _asks_for_config(arguments: Sequence[str]) -> tuple[argparse.Namespace | Non
     Hydra would show the config before recipes are settled; it still does with `--help` and `--cfg all`.
     """
     asked = get_args_parser().parse_args(list(arguments))
-    if asked.cfg != "job" or any((asked.run, asked.multirun, asked.info, asked.help, asked.hydra_help)):
+    others = (asked.run, asked.multirun, asked.info, asked.help, asked.hydra_help, asked.config_name, asked.config_path)
+    if asked.cfg != "job" or any(others):
         return None, list(arguments)
     own = [] if asked.config_dir is None else ["--config-dir", asked.config_dir]
     return asked, [*own, *asked.overrides]
@@ -97,7 +98,10 @@ def _show_config(config: DictConfig, asked: argparse.Namespace) -> None:
         print(shown)
         return
     header = "" if package is None else f"# @package {package}\n"
-    print(header + OmegaConf.to_yaml(shown, resolve=asked.resolve), end="")
+    try:
+        print(header + OmegaConf.to_yaml(shown, resolve=asked.resolve), end="")
+    except InterpolationResolutionError as error:
+        raise SystemExit(f"error: {error.full_key}: {error.msg}") from None
 
 
 def _error(command: str, config: DictConfig) -> str | None:

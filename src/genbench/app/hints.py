@@ -11,7 +11,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from genbench.app.compose import compose_raw
+from genbench.app.compose import compose_raw, compose_unsettled
 from genbench.app.listing import groups, unknown
 from genbench.app.paths import CONFIG_DIR_FLAGS, conf_dirs, user_dir
 
@@ -52,10 +52,10 @@ def refuse_what_hydra_would(command: str, arguments: Sequence[str]) -> None:
     """Stops in one line at what Hydra would refuse in many; sweeps and questions to Hydra itself are left to it."""
     own = user_dir(arguments)
     rest = [a for a in arguments if own is None or (Path(a).absolute() != own and not a.startswith(CONFIG_DIR_FLAGS))]
-    if any(argument.startswith("-") for argument in rest):
+    if any(argument.startswith(("-", "hydra.mode")) for argument in rest):
         return
     try:
-        compose_raw(command, rest)
+        compose_unsettled(command, rest)
     except HydraException as error:
         raise SystemExit(f"error: {misspelt(command, arguments) or _in_a_line(command, error)}") from None
 
@@ -96,6 +96,8 @@ def _missing(config: DictConfig, command: str, key: str, found: Mapping[str, Ite
         if not isinstance(node, dict):
             return None
         known = list(node)
+        if name not in known and key in found:
+            return None  # a group of which nothing is chosen
         if name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f": did you mean {close[0]}?" if close else f"; it has {', '.join(known)}"

@@ -129,7 +129,9 @@ def start(processes: int, arguments: Sequence[str]) -> None:
 
     Raises:
         TrainingError: a process failed; what it said is above.
+        SystemExit: a signal to stop came, and the processes have saved; the code is 128 and the signal's number.
     """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -149,6 +151,8 @@ def start(processes: int, arguments: Sequence[str]) -> None:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         elastic_launch(config, sys.executable)("-m", "genbench", *arguments)
+    except SignalException as signalled:
+        raise SystemExit(128 + int(signalled.sigval)) from None
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         raise TrainingError(

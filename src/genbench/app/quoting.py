@@ -12,10 +12,11 @@ def quoted(arguments: Sequence[str]) -> list[str]:
 
     Commas, brackets and the like are words of a prompt and not Hydra's.
     """
-    return [KEY + _quote(a.removeprefix(KEY)) if a.startswith(KEY) else a for a in arguments]
+    return [KEY + quote(a.removeprefix(KEY)) if a.startswith(KEY) else a for a in arguments]
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
+    """A text quoted as Hydra's grammar asks, unless it is quoted already."""
     if text == "null" or re.fullmatch(r"'.*'|\".*\"", text, re.DOTALL):
         return text
     # backslashes mean something before a quote or an interpolation only
@@ -37,4 +38,4 @@ def gathered(arguments: Sequence[str]) -> list[str]:
         except OverrideParseException:  # Hydra will explain it
             swept = False
         (searched if swept else others).append(argument)
-    return [*others, f"{SEARCHED}=[{','.join(map(_quote, searched))}]"] if searched else others
+    return [*others, f"{SEARCHED}=[{','.join(map(quote, searched))}]"] if searched else others

@@ -27,7 +27,7 @@ ACTIVE = frozenset(
 )
 """States of a job that is not over; a preempted one is about to be requeued."""
 
-STOPPED = frozenset({"CANCELLED", "PREEMPTED", "TIMEOUT", "NODE_FAIL", "DEADLINE"})
+STOPPED = frozenset({"CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "REVOKED"})
 """States of a job that is over though its command was not."""
 
 EVERY = 5.0

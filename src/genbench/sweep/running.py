@@ -38,8 +38,7 @@ def run_trials(study: Study, n_trials: int, n_jobs: int, launch: Launch, found: 
         failures = dict(zip((trial.number for trial in todo), launch(todo) if todo else (), strict=True))
         for trial in batch:
             outcome = known(trial) or _failed(trial, study, failures)
-            if outcome.state != "stopped":
-                study.tell(trial, outcome)
+            study.tell(trial, outcome)
             log.info("trial %d %s", trial.number, _words(study, trial, outcome))
         write_json(study.folder / SUMMARY, summary(study))
 
@@ -83,6 +82,6 @@ def _told(study: Study, frozen: FrozenTrial, trials: Sequence[FrozenTrial]) -> d
         study.search.objective: frozen.value if state == "complete" else None,
         "values": dict(trial.values),
         "run": str(study.run_dir(trial)),
-        "reason": frozen.user_attrs.get(REASON),
+        "reason": frozen.user_attrs.get(REASON) if state in ("failed", "running") else None,
         "overrides": study.search.overrides(trial.values),
     }

@@ -118,9 +118,11 @@ class Study:
         return PRUNED in self.trials[trial.home].user_attrs
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
-        """Ends a trial."""
+        """Ends a trial, unless it was stopped from outside: that is only written down."""
         if outcome.reason is not None:
             self._storage.set_trial_user_attr(self._trial_id(trial.number), REASON, outcome.reason)
+        if outcome.state == "stopped":
+            return
         self._study.tell(trial.number, outcome.value, state=STATES[outcome.state])
 
     def _trial_id(self, number: int) -> int:
