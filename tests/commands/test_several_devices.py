@@ -89,6 +89,22 @@ def test_one_device_that_dies_ends_the_others_and_the_same_command_goes_on(tiny:
 
 
 @pytest.mark.slow
+def test_a_signal_to_stop_has_the_devices_save_and_is_told_as_one(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    stopped = start(run.path, "budget.images=640000")
+    give_up = time.monotonic() + DEADLINE
+    while not run.checkpoint.is_file():
+        assert stopped.poll() is None, stopped.communicate()[1]
+        assert time.monotonic() < give_up
+        time.sleep(0.002)
+    stopped.send_signal(signal.SIGTERM)
+    _, err = stopped.communicate(timeout=60.0)
+    assert stopped.returncode == 128 + signal.SIGTERM
+    assert "SIGTERM: saved at" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
 def test_another_number_of_devices_goes_on_and_says_what_is_no_longer_equal(
     tiny: Train, unplug, tmp_path: Path
 ) -> None:
