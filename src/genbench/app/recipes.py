@@ -25,11 +25,13 @@ def settle(config: DictConfig, choices: Choices, overrides: Sequence[str], compo
     A uniform density has no mean, and a learning rate for Muon is none for AdamW. Values that `overrides`, the command
     line, give stay. Changes the config, which Hydra composed, in place.
     """
+    if MODEL not in choices:
+        return
     given = OverridesParser.create().parse_overrides(list(overrides))
     chosen = {str(each.key_or_group): str(each.input_line) for each in given if _chooses(each, choices)}
     values = [key for each in given if not _chooses(each, choices) for key in _keys(each)]
     recipes = {group: line for group, line in chosen.items() if group in (MODEL, EXPERIMENT)}
-    if MODEL not in choices or not chosen:
+    if not chosen:
         return
 
     def usual(*recipe: str) -> DictConfig:

@@ -1,12 +1,13 @@
 """Layers shared by the backbones."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.core import ConfigError
+from genbench.core import ConfigError, ImageSpec
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -75,6 +76,23 @@ def coarsest(
             f"{-(-height // factor) * factor}x{-(-width // factor) * factor}"
         )
     return height // factor, width // factor
+
+
+def attending(spec: ImageSpec, levels: int, attention: Sequence[int]) -> list[bool]:
+    """For each of a U-Net's levels, finest first, whether maps of its height attend.
+
+    Raises:
+        ConfigError: images that cannot be halved so often, or heights that no map has.
+    """
+    coarsest(spec.height, spec.width, levels - 1, "the U-Net", "backbone.channels")
+    heights = [spec.height >> level for level in range(levels)]
+    if not set(attention) <= set(heights):
+        fitting = [height for height in attention if height in heights] or heights
+        raise ConfigError(
+            f"backbone.attention={list(attention)} names heights the maps never have, which are {heights}: use "
+            f"backbone.attention={fitting}"
+        )
+    return [height in attention for height in heights]
 
 
 def head_width(width: int, heads: int, key: str = "model.heads") -> int:

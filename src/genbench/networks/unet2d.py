@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from genbench.core import Conditioning, ConfigError, Count, ImageSpec
+from genbench.core import Conditioning, Count, ImageSpec
 from genbench.networks.backbone import Backbone
-from genbench.networks.layers import coarsest, group_norm, zero
+from genbench.networks.layers import attending, group_norm, zero
 
 
 class DiffusersUNet(Backbone):
@@ -59,15 +59,7 @@ class UNet2D(DiffusersUNet):
         dropout: float = 0.0,
         outputs: int = 1,
     ) -> None:
-        coarsest(spec.height, spec.width, len(channels) - 1, "the U-Net", "backbone.channels")
-        heights = [spec.height >> level for level in range(len(channels))]
-        if not set(attention) <= set(heights):
-            fitting = [height for height in attention if height in heights] or heights
-            raise ConfigError(
-                f"backbone.attention={list(attention)} names heights the maps never have, which are {heights}: use "
-                f"backbone.attention={fitting}"
-            )
-        attends = [height in attention for height in heights]
+        attends = attending(spec, len(channels), attention)
         config = {
             "sample_size": (spec.height, spec.width),
             "in_channels": spec.channels,

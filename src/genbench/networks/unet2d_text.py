@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from genbench.core import Conditioning, ConfigError, Count, ImageSpec
+from genbench.core import Conditioning, Count, ImageSpec
 from genbench.networks.backbone import Backbone
-from genbench.networks.layers import coarsest, group_norm, head_width, zero
+from genbench.networks.layers import attending, group_norm, head_width, zero
 
 STEPS = 1000
 """The range of times that the frequencies were made for."""
@@ -42,17 +42,9 @@ class UNet2DText(Backbone):
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
         super().__init__(embedding, outputs, context)
-        coarsest(spec.height, spec.width, len(channels) - 1, "the U-Net", "backbone.channels")
-        heights = [spec.height >> level for level in range(len(channels))]
-        if not set(attention) <= set(heights):
-            fitting = [height for height in attention if height in heights] or heights
-            raise ConfigError(
-                f"backbone.attention={list(attention)} names heights the maps never have, which are {heights}: use "
-                f"backbone.attention={fitting}"
-            )
+        attends = attending(spec, len(channels), attention)
         for size in channels:
             head_width(size, heads, "backbone.heads")
-        attends = [height in attention for height in heights]
         self.unet: Any = UNet2DConditionModel(
             sample_size=(spec.height, spec.width),
             in_channels=spec.channels,
