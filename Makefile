@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cluster,demo,dev,huggingface,large,parity,sweeps,text,vision]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cluster,demo,dev,huggingface,large,parity,ray,sweeps,text,vision]'
 	touch $@
 
 bench: $(INSTALLED)

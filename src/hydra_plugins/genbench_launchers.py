@@ -1,4 +1,4 @@
-"""`hydra/launcher=process` and `hydra/launcher=slurm`: every job of a sweep as a command line of its own.
+"""`hydra/launcher=process`, `slurm` and `ray`: every job of a sweep as a command line of its own.
 
 Hydra takes launchers from this namespace only.
 """
@@ -88,3 +88,15 @@ class SlurmLauncher(_Commands):
         from genbench.cluster.slurm import run_slurm
 
         return run_slurm(jobs, self.settings)
+
+
+class RayLauncher(_Commands):
+    """Tasks of a Ray cluster."""
+
+    def __init__(self, address: str, num_cpus: float, num_gpus: float, max_retries: int) -> None:
+        self.address, self.num_cpus, self.num_gpus, self.max_retries = address, num_cpus, num_gpus, max_retries
+
+    def run(self, jobs: Sequence[Job]) -> list[Failure | None]:
+        from genbench.cluster.ray import Needs, run_ray
+
+        return run_ray(jobs, self.address, Needs(self.num_cpus, self.num_gpus), self.max_retries)

@@ -135,9 +135,8 @@ def test_a_mistyped_key_of_a_sweep_is_explained_after_hydras_own_words(monkeypat
         ("model=vea", "no model 'vea': choose one of dcgan, ddpm, ect, pixel_gpt, text_to_image, vae; did you mean"),
         (
             "hydra/launcher=proces",
-            "no hydra/launcher 'proces': choose one of basic, joblib, process, slurm; did you mean",
+            "no hydra/launcher 'proces': choose one of basic, joblib, process, ray, slurm; did you mean",
         ),
-        ("hydra/launcher=ray", "hydra/launcher=ray needs a package of Hydra's: pip install hydra-ray-launcher ray"),
         ("hydra/sweeper=ax", "no hydra/sweeper 'ax': choose one of basic, optuna"),
         ("+metric=[fd, knd]", "no metric 'knd': choose one of accuracy, cas"),
     ],

@@ -17,8 +17,6 @@ from genbench.app.paths import CONFIG_DIR_FLAGS, conf_dirs, user_dir
 
 _NAME = re.compile(r"[\w-]+")
 _HYDRAS = ("hydra/launcher", "hydra/sweeper")
-_PLUGINS = {"hydra/launcher=ray": "hydra-ray-launcher ray"}
-"""Choices that a package of Hydra's brings which no extra of ours installs."""
 
 
 def refuse_unknown_choices(arguments: Sequence[str]) -> None:
@@ -27,8 +25,6 @@ def refuse_unknown_choices(arguments: Sequence[str]) -> None:
     for argument in arguments:
         group, _, value = argument.lstrip("+").partition("=")
         known = _of_hydra(group, conf_dirs(arguments)) if group in _HYDRAS else found.get(group, ())
-        if argument in _PLUGINS and argument.partition("=")[2] not in known:
-            raise SystemExit(f"error: {argument} needs a package of Hydra's: pip install {_PLUGINS[argument]}")
         listed = value.startswith("[") and value.endswith("]")
         for choice in value.strip("[]").split(",") if known else ():
             name = choice.strip()

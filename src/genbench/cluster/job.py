@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +11,9 @@ from pathlib import Path
 
 TOLD = 12
 """Lines of a failed job's output that are shown."""
+
+STOPS = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals by which a process is stopped from outside; others tell of its own faults."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,15 @@ class Job:
     def title(self) -> str:
         return f"job {self.number} ({' '.join(self.choices)})"
 
+    @property
+    def output(self) -> Path:
+        return self.folder / f"{self.number}.log"
+
+    @property
+    def command(self) -> list[str]:
+        """The command line in the Python that asks."""
+        return [sys.executable, "-m", "genbench", *self.arguments]
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -32,6 +46,15 @@ class Failure:
 
     reason: str
     stopped: bool
+
+
+def failure(job: Job, code: int) -> Failure | None:
+    """What a process's exit code says of a job whose output it wrote, None if all went well."""
+    if not code:
+        return None
+    told = described(job, f"failed with exit code {code}", [job.output])
+    # negative if it died by the signal, as shells tell it if it left at it
+    return Failure(told, stopped=(-code if code < 0 else code - 128) in STOPS)
 
 
 def described(job: Job, what: str, logs: Sequence[Path]) -> str:

@@ -6,20 +6,16 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
 
-from genbench.cluster.job import Failure, Job, described
+from genbench.cluster.job import Failure, Job, failure
 from genbench.core import ConfigError
 
 log = logging.getLogger(__name__)
-
-STOPS = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals by which a process is stopped from outside; others tell of its own faults."""
 
 OWN_END = 10.0
 """Seconds that jobs have to end by themselves when we are interrupted: a terminal interrupts them too."""
@@ -42,24 +38,22 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[Failure | None]:
     running: dict[int, subprocess.Popen[bytes]] = {}
 
     def run(job: Job) -> Failure | None:
-        output = job.folder / f"{job.number}.log"
-        log.info("%s: output in %s", job.title, output)
+        log.info("%s: output in %s", job.title, job.output)
         begun = time.perf_counter()
-        with output.open("ab") as file:
-            command = [sys.executable, "-m", "genbench", *job.arguments]
-            with subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment) as process:
-                running[job.number] = process
-                code = process.wait()
+        with (
+            job.output.open("ab") as file,
+            subprocess.Popen(job.command, stdout=file, stderr=subprocess.STDOUT, env=environment) as process,
+        ):
+            running[job.number] = process
+            code = process.wait()
         del running[job.number]
-        if code:
-            told = described(job, f"failed with exit code {code}", [output])
-            log.error("%s", told)
-            # negative if it died by the signal, as shells tell it if it left at it
-            return Failure(told, stopped=(-code if code < 0 else code - 128) in STOPS)
-        log.info("%s: done in %.1f s", job.title, time.perf_counter() - begun)
-        return None
+        if told := failure(job, code):
+            log.error("%s", told.reason)
+        else:
+            log.info("%s: done in %.1f s", job.title, time.perf_counter() - begun)
+        return told
 
-    with _ending_at_sigterm(), ThreadPoolExecutor(at_once) as pool:
+    with ending_at_sigterm(), ThreadPoolExecutor(at_once) as pool:
         try:
             return list(pool.map(run, jobs))
         except BaseException as reason:
@@ -69,7 +63,7 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[Failure | None]:
 
 
 @contextmanager
-def _ending_at_sigterm() -> Iterator[None]:
+def ending_at_sigterm() -> Iterator[None]:
     """SIGTERM raises SystemExit, rather than leave the jobs behind."""
 
     def leave(number: int, frame: FrameType | None) -> None:
