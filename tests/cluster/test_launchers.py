@@ -119,6 +119,25 @@ def test_a_sweep_that_is_told_to_end_has_its_jobs_save_and_waits_for_them(
     assert "SIGTERM: saved at" in (tmp_path / "sweep" / "0.log").read_text()
 
 
+@pytest.mark.slow
+def test_a_benchmark_that_is_told_to_end_has_its_cells_save_and_waits_for_them(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "benchmark").mkdir(parents=True)
+    long = CONFIG.replace("images: 256", "images: 1000000").replace(
+        "cell: {", "cell: {training.checkpoint_every: 512, "
+    )
+    (tmp_path / "conf" / "benchmark" / "pair.yaml").write_text(long)
+    own = ["--config-dir", "conf", "benchmark=pair", "cell.logger=none", "out=out"]
+    sweep = ["hydra/launcher=process", "hydra.sweep.dir=sweep"]
+    run = Run(tmp_path / "out" / "cells" / "one-s1")
+    with subprocess.Popen([sys.executable, "-m", "genbench", "benchmark", *own, *sweep], cwd=tmp_path) as process:
+        while not run.checkpoint.is_file():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(120.0) == 128 + signal.SIGTERM
+    assert "SIGTERM: saved at" in (tmp_path / "sweep" / "0.log").read_text()
+
+
 @pytest.mark.parametrize(
     ("end", "stopped"),
     [

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,28 @@ def test_what_a_signal_stops_goes_on_from_that_step(
     run = Run(tmp_path / "shot")
     assert newest(run.checkpoint, run.previous)["genbench"]["images_seen"] == 192
     assert digest(tiny(family, folder="shot").weights) == digest(straight.weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2], ids=lambda number: number.name)
+def test_a_signal_to_all_of_a_trainings_processes_leaves_its_readers_at_work(number: int, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    own = ["data=shapes", "data.resident_limit=0", "training.workers=2", "budget.images=640000", "protocol=shapes"]
+    common = ["model=vae", "model.conditional=false", "logger=none", "training.checkpoint_every=128", "trainer=cpu"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "genbench", "train", *own, *common, f"run_dir={run.path}"],
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not run.checkpoint.is_file():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        os.killpg(process.pid, number)
+        _, err = process.communicate(timeout=60.0)
+    assert process.returncode == 128 + number, err
+    assert f"{signal.Signals(number).name}: saved at" in err
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(

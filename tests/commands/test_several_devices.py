@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 from tiny_runs import TINY, Train, digest
 
@@ -50,6 +51,14 @@ def children(parent: int) -> list[int]:
     return sorted(found)
 
 
+def wait_for_checkpoint(run: Run, process: subprocess.Popen[str]) -> None:
+    give_up = time.monotonic() + DEADLINE
+    while not run.checkpoint.is_file():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < give_up
+        time.sleep(0.002)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_one_device_that_dies_ends_the_others_and_the_same_command_goes_on(tiny: Train, tmp_path: Path) -> None:
@@ -60,11 +69,7 @@ def test_one_device_that_dies_ends_the_others_and_the_same_command_goes_on(tiny:
 
     run = Run(tmp_path / "hunted")
     hunted = start(run.path)
-    give_up = time.monotonic() + DEADLINE
-    while not run.checkpoint.is_file():
-        assert hunted.poll() is None, hunted.communicate()[1]
-        assert time.monotonic() < give_up
-        time.sleep(0.002)
+    wait_for_checkpoint(run, hunted)
     os.kill(children(hunted.pid)[-1], signal.SIGKILL)
     _, err = hunted.communicate(timeout=60.0)
     assert hunted.returncode == 1
@@ -89,19 +94,35 @@ def test_one_device_that_dies_ends_the_others_and_the_same_command_goes_on(tiny:
 
 
 @pytest.mark.slow
-def test_a_signal_to_stop_has_the_devices_save_and_is_told_as_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2], ids=lambda number: number.name)
+def test_a_signal_to_stop_has_the_devices_save_and_is_told_as_one(number: signal.Signals, tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     stopped = start(run.path, "budget.images=640000")
-    give_up = time.monotonic() + DEADLINE
-    while not run.checkpoint.is_file():
-        assert stopped.poll() is None, stopped.communicate()[1]
-        assert time.monotonic() < give_up
-        time.sleep(0.002)
-    stopped.send_signal(signal.SIGTERM)
+    wait_for_checkpoint(run, stopped)
+    stopped.send_signal(number)
     _, err = stopped.communicate(timeout=60.0)
-    assert stopped.returncode == 128 + signal.SIGTERM
-    assert "SIGTERM: saved at" in err
+    assert stopped.returncode == 128 + number
+    assert f"{number.name}: saved at" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+def test_devices_whose_launcher_was_killed_save_and_leave_the_run_to_the_next(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    killed = start(run.path, "budget.images=640000")
+    wait_for_checkpoint(run, killed)
+    ranks = children(killed.pid)
+    assert len(ranks) == 2
+    killed.kill()
+    _, err = killed.communicate(timeout=60.0)  # its processes have the same stderr, which ends when they do
+    assert "SIGTERM: saved at" in err
+    give_up = time.monotonic() + 30.0
+    while any(Path(f"/proc/{rank}").exists() for rank in ranks):
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+    with FileLock(run.path / ".lock", timeout=0):
+        pass
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from genbench.core.model import Losses
 from genbench.data.digits import Digits
 from genbench.data.order import BatchOrder
 from genbench.families.gan import DCGAN
-from genbench.training.checkpoint import ResumeCheckpoint
+from genbench.training.checkpoint import InPlace, ResumeCheckpoint
 from genbench.training.lr import Constant, Cosine
 from genbench.training.module import TrainingModule
 from genbench.training.recorder import Recorder
@@ -144,14 +144,19 @@ def test_a_checkpoint_that_cannot_be_written_keeps_the_old_one(tmp_path: Path, m
     recorder, path, before = Recorder(64), tmp_path / "c.ckpt", tmp_path / "p.ckpt"
     path.write_bytes(b"old")
 
-    def full(self, filepath, *args, **kwargs) -> None:
-        Path(filepath).write_bytes(b"half")
+    def full(state, path) -> None:
+        Path(path).write_bytes(b"half")
         raise RuntimeError("PytorchStreamWriter failed writing file: No space left on device")
 
-    monkeypatch.setattr(pl.Trainer, "save_checkpoint", full)
+    monkeypatch.setattr(torch, "save", full)
     with pytest.raises(RunError, match="No space left on device"):
         fit(module(Regression(), 640), 640, [recorder, ResumeCheckpoint(path, before, 128, recorder)])
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("c.ckpt", b"old")]
+
+
+def test_a_disk_that_is_really_full_is_told_as_one() -> None:
+    with pytest.raises(OSError, match="inline_container"):
+        InPlace().save_checkpoint({"weights": torch.zeros(1_000_000)}, "/dev/full")
 
 
 @pytest.mark.parametrize("options", [{"accumulate": 0}, {"clip": 0.0}])

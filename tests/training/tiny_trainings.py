@@ -12,6 +12,7 @@ from genbench.core.model import Losses
 from genbench.data.digits import Digits
 from genbench.data.images import Images
 from genbench.data.module import ImageDataModule
+from genbench.training.checkpoint import InPlace
 from genbench.training.lr import Cosine
 from genbench.training.module import TrainingModule
 
@@ -89,6 +90,7 @@ def fit(
         enable_checkpointing=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        plugins=[InPlace()],
     )
     data = ImageDataModule(Digits(), batch_size=64, images=images, seed=5)
     trainer.fit(module, data, ckpt_path=ckpt, weights_only=True)

@@ -29,6 +29,7 @@ from genbench.training.checkpoint import InPlace
 from genbench.training.module import TrainingModule
 from genbench.training.preemption import Stopped
 from genbench.training.recompute import recompute
+from genbench.training.replicas import reaching_others
 
 
 def training_model(config: Mapping[str, Any], dataset: ImageDataset) -> GenerativeModel:
@@ -126,12 +127,13 @@ def fit(
 
     Raises:
         KeyboardInterrupt: the user stopped it.
-        TrainingError: anomaly detection met a gradient that is nan.
+        TrainingError: anomaly detection met a gradient that is nan, or another process is gone.
     """
     # building judges and loggers may have drawn random numbers: training starts from the seed alone
     pl.seed_everything(seed, workers=True, verbose=False)
     try:
-        trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+        with reaching_others():
+            trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as stop:
         if not trainer.interrupted or isinstance(stop, Stopped):
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -135,8 +136,13 @@ def start(processes: int, arguments: Sequence[str]) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    from genbench.training.preemption import SIGNALS, STARTED_BY
+
     # processes on one machine share its cores
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    # a preview or a checkpoint of a large model takes longer than torch's half minute
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "600")
+    os.environ[STARTED_BY] = str(os.getpid())
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -146,6 +152,7 @@ def start(processes: int, arguments: Sequence[str]) -> None:
         rdzv_endpoint="localhost:0",
         max_restarts=0,
         monitor_interval=0.2,
+        signals_to_handle=",".join(each.name for each in (*SIGNALS, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)),
     )
     # its own account of a failure repeats what the process said, in many lines
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
@@ -159,3 +166,5 @@ def start(processes: int, arguments: Sequence[str]) -> None:
             f"rank {rank} of {processes} failed with exit code {failure.exitcode}, and the others were stopped: its "
             "message is above, and once its cause is mended the same command goes on"
         ) from error
+    finally:
+        del os.environ[STARTED_BY]

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[Failure | None]:
     threads = str(max(1, (os.cpu_count() or 1) // at_once))
     environment = {"OMP_NUM_THREADS": threads, **os.environ} if at_once > 1 else dict(os.environ)
     running: dict[int, subprocess.Popen[bytes]] = {}
+    ending = threading.Event()
 
     def run(job: Job) -> Failure | None:
         log.info("%s: output in %s", job.title, job.output)
@@ -45,6 +47,8 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[Failure | None]:
             subprocess.Popen(job.command, stdout=file, stderr=subprocess.STDOUT, env=environment) as process,
         ):
             running[job.number] = process
+            if ending.is_set():  # too late to be found among those that run
+                process.terminate()
             code = process.wait()
         del running[job.number]
         if told := failure(job, code):
@@ -57,8 +61,24 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[Failure | None]:
         try:
             return list(pool.map(run, jobs))
         except BaseException as reason:
+            ending.set()
             pool.shutdown(wait=False, cancel_futures=True)
             _end(running, 0.0 if isinstance(reason, SystemExit) else OWN_END)
+            raise
+
+
+def run_command(command: Sequence[str]) -> int:
+    """Runs one command to its end and gives its exit code; interrupted or told to end, it tells the command and waits.
+
+    Raises:
+        SystemExit: SIGTERM came, and the command has ended.
+    """
+    with ending_at_sigterm(), subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except BaseException as reason:
+            _end({0: process}, 0.0 if isinstance(reason, SystemExit) else OWN_END)
+            process.wait()
             raise
 
 
@@ -79,9 +99,9 @@ def ending_at_sigterm() -> Iterator[None]:
 def _end(running: dict[int, subprocess.Popen[bytes]], patience: float) -> None:
     """Waits for the jobs, those that do not end by themselves after having told them to."""
     end = time.monotonic() + patience
-    while running and time.monotonic() < end:
+    while (left := [each for each in running.values() if each.poll() is None]) and time.monotonic() < end:
         time.sleep(0.1)
-    if left := list(running.values()):
-        log.warning("waiting for %d jobs to save and end", len(left))
+    if left:
+        log.warning("waiting for %d processes to save and end", len(left))
         for process in left:
             process.terminate()

@@ -1,5 +1,8 @@
 """What feeds training: the batches that are left of a budget of images."""
 
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -53,6 +56,7 @@ class TrainLoader:
             collate_fn=_as_is,
             num_workers=self.workers,
             pin_memory=self.pin_memory,
+            worker_init_fn=_ended_by_parent_alone,
             generator=torch.Generator(),  # else it would draw from, and so shift, training's own stream
         )
         for images in loader:
@@ -75,6 +79,25 @@ class _Batches(torch.utils.data.Dataset[Images]):
             return self.table.take(indices)
         except DataError as error:
             return error
+
+
+def _ended_by_parent_alone(worker: int) -> None:
+    """Makes a worker deaf to signals to stop that come from elsewhere.
+
+    Clusters send them to every process of a job, and training, which answers for all, still needs its batches.
+    """
+    if not hasattr(signal, "sigwaitinfo"):  # macOS
+        return
+    stops = {signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    parent = os.getppid()
+
+    def listen() -> None:
+        while signal.sigwaitinfo(stops).si_pid != parent:
+            pass
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=listen, daemon=True).start()
 
 
 def _as_is(batch: Any) -> Any:

@@ -26,7 +26,13 @@ class InPlace(TorchCheckpointIO):
     where a killed process would leave them."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        torch.save(checkpoint, path)
+        try:
+            torch.save(checkpoint, path)
+        except RuntimeError as error:
+            # so torch's zip writer tells of a full disk
+            if any(part in str(error) for part in ("inline_container", "PytorchStreamWriter")):
+                raise OSError(first_line(error)) from error
+            raise
 
 
 class ResumeCheckpoint(pl.Callback):
@@ -67,8 +73,7 @@ class ResumeCheckpoint(pl.Callback):
                     if self.path.is_file():
                         self.path.replace(self.previous)
                     partial.replace(self.path)
-            except (OSError, RuntimeError) as error:
-                # torch reports a full disk as a RuntimeError of its zip writer
+            except OSError as error:
                 partial.unlink(missing_ok=True)
                 raise RunError(
                     f"cannot write the checkpoint {self.path} at {module.images_seen} images: {error}; the previous "

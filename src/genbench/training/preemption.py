@@ -16,13 +16,16 @@ import torch.distributed as dist
 
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.module import TrainingModule
-from genbench.training.replicas import reaching_others
 
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """What clusters send before they take a node away, the weakest first: all but SIGTERM, which also cancels, ask for
 another turn."""
+
+
+STARTED_BY = "GENBENCH_STARTED_BY"
+"""In the environment of each of a training's processes, the process that started them all here and waits for them."""
 
 
 class Stopped(SystemExit):
@@ -56,6 +59,9 @@ class Preemption(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(module, TrainingModule)
+        if os.environ.get(STARTED_BY, parent := str(os.getppid())) != parent:
+            # killed itself, it can tell nothing: left alone, its processes would hold the run folder to the end
+            self._note(signal.SIGTERM, None)
         received = self._agreed(trainer.world_size)
         if not received:
             return
@@ -67,8 +73,7 @@ class Preemption(pl.Callback):
                 requeue()
         if trainer.world_size > 1:
             # SLURM may end a job of which one process is gone
-            with reaching_others():
-                dist.barrier()
+            dist.barrier()
         raise Stopped(128 + found)
 
     def _agreed(self, devices: int) -> int:
@@ -76,8 +81,7 @@ class Preemption(pl.Callback):
         if devices == 1:
             return self._received
         received = torch.tensor(self._received)
-        with reaching_others():
-            dist.all_reduce(received, dist.ReduceOp.MAX)
+        dist.all_reduce(received, dist.ReduceOp.MAX)
         return int(received)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

@@ -16,7 +16,6 @@ from genbench.core.files import write_atomically
 from genbench.core.grid import image_grid
 from genbench.training.every import Every
 from genbench.training.module import TrainingModule
-from genbench.training.replicas import reaching_others
 from genbench.training.selection import Selection
 from genbench.training.sharding import at_hand
 
@@ -64,8 +63,7 @@ class Preview(pl.Callback):
                     self.show(trainer, module)
                 if trainer.world_size > 1:
                     # the others wait here, off the clock too, and not for gradients, where a watch is kept on them
-                    with reaching_others():
-                        dist.barrier()
+                    dist.barrier()
 
     def show(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """Draws, measures and logs; where a model is sharded all processes draw, and the first one logs."""

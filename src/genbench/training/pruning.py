@@ -12,7 +12,6 @@ import torch.distributed as dist
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.module import TrainingModule
 from genbench.training.preview import Preview
-from genbench.training.replicas import reaching_others
 
 
 class Pruned(Exception):  # noqa: N818  no error: a training that was worth no more
@@ -64,6 +63,5 @@ class Pruning(pl.Callback):
         if devices == 1:
             return hopeless
         found = torch.tensor(int(hopeless))
-        with reaching_others():
-            dist.broadcast(found, 0)
+        dist.broadcast(found, 0)
         return bool(found)

@@ -14,7 +14,6 @@ from genbench.training.every import Every
 from genbench.training.module import TrainingModule
 from genbench.training.nonfinite import REMEDY
 from genbench.training.peak import forget_peak_memory, peak_flops, peak_memory
-from genbench.training.replicas import reaching_others
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +69,7 @@ class Recorder(pl.Callback):
         for name in self._pending[-1][1]:
             values = torch.stack([losses[name].float() for _, losses in self._pending])
             # over all devices, each of which has seen its share of the images
-            with reaching_others():
-                values = trainer.strategy.reduce(values, reduce_op="mean").cpu()
+            values = trainer.strategy.reduce(values, reduce_op="mean").cpu()
             finite = values.isfinite()
             if module.skips is None and not finite.all():
                 bad = int((~finite).nonzero()[0, 0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import subprocess
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from genbench.app.sheets import sheets_are_there
 from genbench.app.training import open_experiment, train
 from genbench.app.validate import validate_config
 from genbench.benchmark.matrix import Cell, cells, written
+from genbench.cluster.processes import run_command
 from genbench.core import ConfigError, GenbenchError, RunError
 from genbench.core.errors import first_line
 from genbench.core.files import write_json
@@ -155,7 +155,7 @@ def _launch(todo: Sequence[Cell]) -> None:
     if not todo:
         return
     names = ",".join(cell.folder.name for cell in todo)
-    subprocess.call([sys.executable, "-m", "genbench", "benchmark", "-m", *sys.argv[1:], f"only={names}"])
+    run_command([sys.executable, "-m", "genbench", "benchmark", "-m", *sys.argv[1:], f"only={names}"])
 
 
 def _done(
