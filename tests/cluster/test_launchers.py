@@ -1,5 +1,6 @@
 """`hydra/launcher=process`: every job a process, whose failure is its own; benchmarks by the same word."""
 
+import json
 import os
 import re
 import signal
@@ -9,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
+from safetensors.torch import load_file
 
 from genbench.benchmark.leaderboard import read_leaderboard
 from genbench.cluster.job import TOLD, Job, last_lines
@@ -100,6 +103,34 @@ def test_the_cells_of_a_benchmark_are_jobs_and_only_what_is_missing_runs_again(t
     code, err = genbench(tmp_path, *common, "only=three-s1")
     assert code == 1
     assert "only=three-s1: pair has the cells one-s1, two-s1: choose one of them" in err
+
+
+@pytest.mark.slow
+def test_a_cell_of_a_benchmark_may_have_two_devices(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "benchmark").mkdir(parents=True)
+    (tmp_path / "conf" / "benchmark" / "pair.yaml").write_text(CONFIG)
+    common = ["benchmark", "--config-dir", "conf", "benchmark=pair", "cell.logger=none"]
+    code, err = genbench(tmp_path, *common, "cell.trainer=ddp_cpu", "out=two")
+    assert code == 1
+    assert err.rstrip().splitlines()[-1].startswith("error: 1 of 2 cells failed (two-s1)"), err
+    assert "training stopped" in read_failure(tmp_path / "two" / "cells" / "two-s1")
+    assert genbench(tmp_path, *common, "only=one-s1", "out=alone")[0] == 0
+    together, alone = (Run.open(tmp_path / name / "cells" / "one-s1") for name in ("two", "alone"))
+    assert together.config.trainer.devices == 2
+    for name, value in load_file(together.weights).items():
+        torch.testing.assert_close(value, load_file(alone.weights)[name], rtol=1e-3, atol=1e-5)
+    (row,) = (row for row in read_leaderboard(tmp_path / "two") if row["model"] == "one")
+    (result,) = (json.loads(path.read_text()) for path in alone.results.glob("*.json"))
+    assert row["fd"] == pytest.approx(result["fd"], rel=1e-2)
+
+    before = together.weights.stat().st_mtime_ns
+    code, err = genbench(tmp_path, *common, "cell.trainer=ddp_cpu", "out=two")
+    assert "one-s1" not in err
+    assert together.weights.stat().st_mtime_ns == before
+
+
+def read_failure(cell: Path) -> str:
+    return str(json.loads((cell / "failed.json").read_text())["error"])
 
 
 @pytest.mark.slow

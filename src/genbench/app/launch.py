@@ -125,6 +125,22 @@ def check_accelerator(config: Mapping[str, Any]) -> None:
         )
 
 
+def handed_over(config: Mapping[str, Any], command: str) -> bool:
+    """Whether this command line is done, by a process for each of this machine's devices that a resolved config takes.
+
+    Otherwise this process is the only one, or one of them.
+
+    Raises:
+        GenbenchError: more GPUs than there are, or a process failed; what it said is above.
+    """
+    processes = devices(config)
+    join_srun()
+    if is_started() or processes == 1 or config["trainer"].get("num_nodes", 1) > 1:
+        return False
+    start(processes, [command, *sys.argv[1:]])
+    return True
+
+
 def start(processes: int, arguments: Sequence[str]) -> None:
     """Runs `genbench` with these arguments in so many processes that know of each other; when one fails all end.
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from types import FrameType
 
 from genbench.cluster.job import Failure, Job, failure
 from genbench.core import ConfigError
+from genbench.core.processes import end, ending_at_sigterm
 
 log = logging.getLogger(__name__)
-
-OWN_END = 10.0
-"""Seconds that jobs have to end by themselves when we are interrupted: a terminal interrupts them too."""
 
 
 def run_processes(jobs: Sequence[Job], at_once: int) -> list[Failure | None]:
@@ -63,45 +58,5 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[Failure | None]:
         except BaseException as reason:
             ending.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            _end(running, 0.0 if isinstance(reason, SystemExit) else OWN_END)
+            end(list(running.values()), reason)
             raise
-
-
-def run_command(command: Sequence[str]) -> int:
-    """Runs one command to its end and gives its exit code; interrupted or told to end, it tells the command and waits.
-
-    Raises:
-        SystemExit: SIGTERM came, and the command has ended.
-    """
-    with ending_at_sigterm(), subprocess.Popen(command) as process:
-        try:
-            return process.wait()
-        except BaseException as reason:
-            _end({0: process}, 0.0 if isinstance(reason, SystemExit) else OWN_END)
-            process.wait()
-            raise
-
-
-@contextmanager
-def ending_at_sigterm() -> Iterator[None]:
-    """SIGTERM raises SystemExit, rather than leave the jobs behind."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _end(running: dict[int, subprocess.Popen[bytes]], patience: float) -> None:
-    """Waits for the jobs, those that do not end by themselves after having told them to."""
-    end = time.monotonic() + patience
-    while (left := [each for each in running.values() if each.poll() is None]) and time.monotonic() < end:
-        time.sleep(0.1)
-    if left:
-        log.warning("waiting for %d processes to save and end", len(left))
-        for process in left:
-            process.terminate()

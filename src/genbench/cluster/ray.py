@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from genbench.cluster.job import Failure, Job, described, failure
-from genbench.cluster.processes import ending_at_sigterm
 from genbench.core import ConfigError
 from genbench.core.errors import first_line
+from genbench.core.processes import ending_at_sigterm
 
 log = logging.getLogger(__name__)
 

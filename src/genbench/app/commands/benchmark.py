@@ -14,6 +14,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from genbench.app import launch
 from genbench.app.build import build, load_model, open_data, resolve
 from genbench.app.collect import CONTROLS, FAILURE
 from genbench.app.compose import compose
@@ -26,13 +27,14 @@ from genbench.app.sheets import sheets_are_there
 from genbench.app.training import open_experiment, train
 from genbench.app.validate import validate_config
 from genbench.benchmark.matrix import Cell, cells, written
-from genbench.cluster.processes import run_command
 from genbench.core import ConfigError, GenbenchError, RunError
 from genbench.core.errors import first_line
 from genbench.core.files import write_json
+from genbench.core.processes import run_command
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation import Judge
 from genbench.evaluation.controls import controls
+from genbench.evaluation.ranks import distributed, rank
 from genbench.run import Run
 
 log = logging.getLogger(__name__)
@@ -61,28 +63,41 @@ def run(config: DictConfig) -> None:
         todo = [cell for cell in todo if cell.folder.name == only]
         if not todo:
             raise ConfigError(f"only={only}: {benchmark['name']} has the cells {every}: choose one of them")
+    elif launch.is_started():
+        raise ConfigError(
+            "genbench benchmark starts the processes of its cells itself: give it without torchrun or srun"
+        )
     configs = [compose("train", [*cell.overrides, f"run_dir={written(str(cell.folder))}"]) for cell in todo]
     jobs = list(zip(todo, configs, strict=True))
     ways = benchmark.get("samplers") or {}
     _check(todo, configs, ways)
-    dataset, first = open_data(configs[0])
-    device = training_device(first)
-    judge = make_judge(dataset, first, device=device)
     if only is not None:
-        if not _done(*jobs[0], dataset, judge, device, ways):
-            raise RunError(f"cell {only} failed; its error is above")
+        if launch.handed_over(resolve(configs[0]), "benchmark"):
+            return
+        with distributed():
+            dataset, judge, device = _judgement(configs[0])
+            if not _done(*jobs[0], dataset, judge, device, ways):
+                raise RunError(f"cell {only} failed; its error is above")
         return
+    dataset, judge, device = _judgement(configs[0])
     _controls(folder, dataset, judge)
-    if _launcher() == "basic":
+    if _launcher() == "basic" and all(launch.devices(resolve(each)) == 1 for each in configs):
         failed = [cell for cell, each in jobs if not _done(cell, each, dataset, judge, device, ways)]
     else:
-        _launch([cell for cell, each in jobs if not _judged(cell, each, judge, ways)])
+        _start([cell.folder.name for cell, each in jobs if not _judged(cell, each, judge, ways)])
         failed = [cell for cell, each in jobs if not _judged(cell, each, judge, ways)]
     seeds = ", ".join(map(str, benchmark["seeds"]))
     report([folder], folder, f"{benchmark['name']}: {len(benchmark['models'])} models, training seeds {seeds}")
     if failed:
         names = ", ".join(cell.folder.name for cell in failed)
         raise RunError(f"{len(failed)} of {len(todo)} cells failed ({names}): mend the cause and run the command again")
+
+
+def _judgement(config: DictConfig) -> tuple[ImageDataset, Judge, torch.device]:
+    """What a cell's model is judged on, by whom and where."""
+    dataset, plain = open_data(config)
+    device = training_device(plain)
+    return dataset, make_judge(dataset, plain, device=device), device
 
 
 def _check(todo: Sequence[Cell], configs: Sequence[DictConfig], ways: Ways) -> None:
@@ -150,12 +165,13 @@ def _launcher() -> str:
     return str(HydraConfig.get().runtime.choices["hydra/launcher"]) if HydraConfig.initialized() else "basic"
 
 
-def _launch(todo: Sequence[Cell]) -> None:
-    """Every cell as a job of the launcher; what fails is told there."""
-    if not todo:
-        return
-    names = ",".join(cell.folder.name for cell in todo)
-    run_command([sys.executable, "-m", "genbench", "benchmark", "-m", *sys.argv[1:], f"only={names}"])
+def _start(names: Sequence[str]) -> None:
+    """Every cell by a command of its own, which tells failures: as jobs of the launcher, or one after another here."""
+    command = [sys.executable, "-m", "genbench", "benchmark"]
+    if _launcher() != "basic":
+        names, command = [",".join(names)] if names else [], [*command, "-m"]
+    for each in names:
+        run_command([*command, *sys.argv[1:], f"only={each}"])
 
 
 def _done(
@@ -180,8 +196,9 @@ def _done(
     except Exception as error:  # any cell's failure is that cell's alone
         told = str(error) if isinstance(error, GenbenchError) else traceback.format_exc()
         log.error("%s failed: %s", cell.folder.name, told)
-        if cell.folder.is_dir():
+        if cell.folder.is_dir() and rank() == 0:
             write_json(failure, {"error": first_line(error), "traceback": traceback.format_exc()})
         return False
-    failure.unlink(missing_ok=True)
+    if rank() == 0:
+        failure.unlink(missing_ok=True)
     return True

@@ -1,7 +1,5 @@
 """`genbench train`."""
 
-import sys
-
 from omegaconf import DictConfig
 
 from genbench.app import launch
@@ -15,10 +13,7 @@ from genbench.training.pruning import Pruned
 def run(config: DictConfig) -> None:
     """Trains one model, or resumes it, and says where it is; on several devices by a process for each."""
     plain = resolve(config)
-    processes = launch.devices(plain)
-    launch.join_srun()
-    if not launch.is_started() and processes > 1 and plain["trainer"].get("num_nodes", 1) == 1:
-        launch.start(processes, ["train", *sys.argv[1:]])
+    if launch.handed_over(plain, "train"):
         return
     with distributed():
         judge = judge_when_finished(config) if plain["judge"] is True else None
