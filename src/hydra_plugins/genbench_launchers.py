@@ -22,6 +22,9 @@ from genbench.app.entry import JobFailedError, JobStoppedError
 from genbench.app.paths import user_dir
 from genbench.cluster.job import Failure, Job
 
+DECIDE_DEVICES = ("trainer", "+trainer", "experiment", "+experiment")
+"""How overrides begin that say on how many devices a job trains."""
+
 
 class _Commands(Launcher):
     """Makes a command line of every job, and Hydra's answer of what became of it."""
@@ -62,7 +65,8 @@ class _Commands(Launcher):
         told.return_value = None
         if failure is not None:
             error = JobStoppedError if failure.stopped else JobFailedError
-            told.return_value = error(f"error: {failure.reason}")
+            # its last lines were told when it ended
+            told.return_value = error(f"error: {failure.reason.splitlines()[0].removesuffix(' ends:')}")
         return told
 
 
@@ -85,8 +89,15 @@ class SlurmLauncher(_Commands):
         self.settings = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
 
     def run(self, jobs: Sequence[Job]) -> list[Failure | None]:
+        from genbench.app.build import resolve
+        from genbench.app.compose import compose
+        from genbench.app.launch import check_tasks
         from genbench.cluster.slurm import run_slurm
 
+        if os.environ[COMMAND_VARIABLE] == "train":  # a benchmark has looked at its cells itself
+            given = [tuple(each for each in job.arguments if each.startswith(DECIDE_DEVICES)) for job in jobs]
+            for overrides in dict.fromkeys(given):
+                check_tasks({"trainer": resolve(compose("train", overrides).trainer)}, self.settings)
         return run_slurm(jobs, self.settings)
 
 

@@ -146,6 +146,23 @@ def test_a_choice_that_a_group_does_not_have_is_told_in_a_line(monkeypatch, comm
     assert message in str(genbench(monkeypatch, "train", argument))
 
 
+@pytest.mark.parametrize(
+    ("chosen", "key", "message"),
+    [
+        (
+            "hydra/launcher=slurm",
+            "hydra.launcher.partion=main",
+            "is no key of hydra/launcher=slurm: did you mean partition?",
+        ),
+        ("hydra/launcher=process", "hydra.launcher.mem=4G", "hydra/launcher=process; it has at_once"),
+        ("hydra/sweeper=optuna", "hydra.sweeper.trials=4", "of hydra/sweeper=optuna: did you mean n_trials?"),
+    ],
+)
+def test_a_key_that_a_launcher_does_not_have_is_told_in_a_line(monkeypatch, command, chosen, key, message):
+    command("train", lambda config: pytest.fail("ran"))
+    assert message in str(genbench(monkeypatch, "train", "-m", chosen, key, "seed=1,2"))
+
+
 def test_a_process_started_for_another_device_finds_the_command(monkeypatch, command):
     got = []
     command("evaluate", got.append)

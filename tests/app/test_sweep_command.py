@@ -99,7 +99,7 @@ def test_another_sweep_is_not_overwritten(sweep, tmp_path: Path, capsys) -> None
         (["seed=1"], "error: nothing is searched: give values to choose from"),
         (
             ["seed=1,2", "sweep.objective=cas"],
-            "error: objective=cas is not measured by protocol digits: choose one of ",
+            "error: sweep.objective=cas is not measured by protocol digits: choose one of ",
         ),
         (["seed=1,2", "logger=none"], "error: W&B's sweeps read their scores from W&B: leave logger=none out"),
         (
@@ -109,7 +109,10 @@ def test_another_sweep_is_not_overwritten(sweep, tmp_path: Path, capsys) -> None
         (["sed=1,2"], "error: Could not override 'sed'"),
         (["seed=1,2", "sweep.method=best"], "error: sweep.method = \"best\": expected 'bayes', 'grid' or 'random'"),
         (["seed=1,2", "judge=false"], "error: judge is each trial's own: leave it out"),
-        (["seed=1,2", "sweep.objective=auth"], "error: objective=auth has no better end that is known: give direction"),
+        (
+            ["seed=1,2", "sweep.objective=auth"],
+            "error: sweep.objective=auth has no better end that is known: give direction",
+        ),
     ],
 )
 def test_what_could_not_run_is_refused(sweep, tmp_path: Path, capsys, arguments: list[str], message: str) -> None:

@@ -1,7 +1,17 @@
-"""What a task of a job does to its process."""
+"""What a task of a job does to its process, and how many of them a job needs."""
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genbench.app.cli import COMMAND_VARIABLE
+from genbench.app.launch import check_tasks
+from genbench.cluster.job import Job
+from genbench.core import ConfigError
+from hydra_plugins.genbench_launchers import SlurmLauncher
 
 CODE = """
 import atexit, os, signal, sys
@@ -16,3 +26,39 @@ def test_a_signal_to_save_does_not_reach_a_task_that_is_done() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "fid" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("trainer", "settings", "message"),
+    [
+        (
+            ["num_nodes=2", "devices=1"],
+            {},
+            "nodes=2 hydra.launcher.ntasks_per_node=1, which are 1 and 1",
+        ),
+        (["devices=4"], {"ntasks_per_node": 2}, "nodes=1 hydra.launcher.ntasks_per_node=4, which are 1 and 2"),
+        (["devices=[0,2]"], {"nodes": 2}, "nodes=1 hydra.launcher.ntasks_per_node=2, which are 2 and 1"),
+    ],
+)
+def test_a_job_with_other_tasks_than_devices_is_refused_before_it_waits(
+    trainer: list[str], settings: dict[str, int], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(COMMAND_VARIABLE, "train")
+    job = Job(0, ("train", "seed=2", "trainer=ddp_cpu", *(f"trainer.{each}" for each in trainer)), (), tmp_path)
+    with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
+        SlurmLauncher(**{"nodes": 1, "ntasks_per_node": 1, **settings}).run([job])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("trainer", "launcher"),
+    [
+        ({"devices": 4}, {"nodes": 1, "ntasks_per_node": 4}),
+        ({"devices": 4}, {"nodes": 1, "ntasks_per_node": 1}),  # the one task starts the others
+        ({"devices": 4, "num_nodes": 2}, {"nodes": 2, "ntasks_per_node": 4}),
+        ({"devices": "auto"}, {"nodes": 1, "ntasks_per_node": 8}),  # the node will tell
+        ({"devices": 1}, {"nodes": None, "ntasks_per_node": None}),
+    ],
+)
+def test_a_job_with_a_task_for_each_device_is_let_pass(trainer: dict[str, Any], launcher: dict[str, Any]) -> None:
+    check_tasks({"trainer": trainer}, launcher)

@@ -73,7 +73,7 @@ def test_one_device_that_dies_ends_the_others_and_the_same_command_goes_on(tiny:
     os.kill(children(hunted.pid)[-1], signal.SIGKILL)
     _, err = hunted.communicate(timeout=60.0)
     assert hunted.returncode == 1
-    assert "of 2 failed with exit code -9, and the others were stopped" in err
+    assert "of 2 was killed by SIGKILL, as where memory runs out, and the others were stopped" in err
     assert "Traceback" not in err
     assert not run.finished
 
@@ -149,6 +149,10 @@ def test_another_number_of_devices_goes_on_and_says_what_is_no_longer_equal(
             "by 2 devices: use budget.batch_size=16",
         ),
         (["trainer=ddp_cpu", "budget.images=641"], "by 2 devices: use budget.images=642"),
+        (
+            ["trainer=ddp_cpu", "trainer.devices=4096", "budget.batch_size=4096", "budget.images=4096"],
+            "trainer.devices=4096: this machine has",
+        ),
         (["trainer=cpu", "trainer.devices=0"], "trainer.devices=0: give how many, 1 or more, a list of their numbers"),
         (["trainer=ddp_cpu", "trainer.devices=two"], "trainer.devices=two: give how many"),
         (["trainer=ddp_cpu", "trainer.devices=[0,0]"], "give how many, 1 or more, a list of their numbers, or -1"),

@@ -134,7 +134,7 @@ def test_a_trial_that_fails_is_told_and_the_study_goes_on(study, tmp_path: Path,
     [
         (
             "hydra.sweeper.objective=ct",
-            "objective=ct is not measured by protocol quick: choose one of bits_per_dim, fd",
+            "hydra.sweeper.objective=ct is not measured by protocol quick: choose one of bits_per_dim, fd",
         ),
         ("hydra.sweeper.n_jobs=0", "hydra.sweeper: n_jobs = 0: expected greater than or equal to 1"),
         ("hydra.sweeper.pruner._target_=os.system", "hydra.sweeper.pruner._target_=os.system is no pruner of Optuna's"),

@@ -1,19 +1,21 @@
 import json
 import shutil
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import torch
-from tiny_runs import FAMILIES, Train, digest
+from filelock import FileLock
+from tiny_runs import FAMILIES, Train, digest, files
 
 from genbench.app.build import load_model
 from genbench.core import ConfigError, DataError, RunError, TrainingError
 from genbench.data.digits import Digits
 from genbench.families import vae
 from genbench.run import Run
-from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.jsonl import read_log
 from genbench.training.preview import Preview
 from genbench.training.probe import Probe
@@ -196,18 +198,22 @@ def test_values_that_no_training_can_have_leave_no_folder(tiny: Train, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
-def test_two_trainings_of_one_folder_at_once_are_refused(tiny: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-
-    def second(self, trainer, module) -> None:
-        if not seen:
-            seen.append(1)
-            with pytest.raises(RunError, match="another process is training"):
-                tiny("vae", "training.checkpoint_every=300")
-
-    monkeypatch.setattr(ResumeCheckpoint, "save", second)
-    tiny("vae", "training.checkpoint_every=300")
-    assert seen
+def test_the_second_of_two_trainings_of_one_folder_waits_for_the_first(
+    tiny: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = tiny("vae")
+    before = files(first.path)
+    lock = FileLock(first.path / ".lock")
+    lock.acquire()
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(tiny, "vae")
+        while "another process is training in" not in caplog.text:
+            assert not second.done()
+            time.sleep(0.01)
+        lock.release()
+        second.result(60.0)
+    assert "is finished already" in caplog.text
+    assert files(first.path) == before
 
 
 def test_a_loss_that_explodes_is_told_with_its_image_count_and_can_be_resumed_from(

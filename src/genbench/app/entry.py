@@ -17,7 +17,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from tqdm import tqdm
 
 from genbench.app.compose import compose_raw, settled
-from genbench.app.hints import misspelt, refuse_unknown_choices, refuse_what_hydra_would
+from genbench.app.hints import misspelt, refuse_unknown_choices, refuse_unknown_settings, refuse_what_hydra_would
 from genbench.app.own import with_own, without_own
 from genbench.app.paths import conf_dir, user_dir
 from genbench.app.quoting import gathered, quoted
@@ -61,6 +61,7 @@ def run(command: str) -> None:
     if command == "sweep":
         arguments = gathered(arguments)
     refuse_unknown_choices(arguments)
+    refuse_unknown_settings(arguments)
     refuse_what_hydra_would(command, arguments)
     if asked is not None:
         _show_config(compose_raw(command, arguments[2 if asked.config_dir else 0 :]), asked)

@@ -37,6 +37,30 @@ def refuse_unknown_choices(arguments: Sequence[str]) -> None:
                 raise SystemExit(unknown(group, name, list(known)))
 
 
+def refuse_unknown_settings(arguments: Sequence[str]) -> None:
+    """Stops at a key that the chosen launcher or sweeper does not have, in one line."""
+    for group, _, choice in (argument.partition("=") for argument in arguments):
+        paths = [folder / group / f"{choice}.yaml" for folder in conf_dirs(arguments)] if group in _HYDRAS else []
+        known = _keys(next((path for path in paths if path.is_file()), None))
+        prefix = group.replace("/", ".") + "."
+        for argument in arguments if known else ():
+            name = argument.partition("=")[0].removeprefix(prefix).partition(".")[0]
+            if argument.startswith(prefix) and name not in known:
+                close = get_close_matches(name, known, n=1)
+                hint = f": did you mean {close[0]}?" if close else f"; it has {', '.join(known)}"
+                raise SystemExit(f"error: '{name}' is no key of {group}={choice}{hint}")
+
+
+def _keys(path: Path | None) -> list[str]:
+    """What a config file of ours has, and what its defaults bring below it."""
+    if path is None:
+        return []
+    loaded = OmegaConf.load(path)
+    assert isinstance(loaded, DictConfig)
+    below = {str(key) for each in loaded.get("defaults", ()) if isinstance(each, DictConfig) for key in each}
+    return sorted({str(key) for key in loaded if str(key)[0] != "_"} - {"defaults"} | below)
+
+
 def _of_hydra(group: str, folders: Sequence[Path]) -> list[str]:
     """The choices of one of Hydra's own groups: ours, and those of its installed plugins."""
     Plugins.instance()

@@ -17,22 +17,25 @@ def devices(config: Mapping[str, Any]) -> int:
     """How many devices of this machine a resolved config trains on; 1 where validation will refuse what it asks for.
 
     Raises:
-        ConfigError: more GPUs than there are.
+        ConfigError: more GPUs, or cores, than there are.
     """
     trainer = config["trainer"]
     count = trainer["devices"]
     count = len(count) if isinstance(count, list) else count
-    if trainer["accelerator"] == "cpu" or count == 1:
-        return count if isinstance(count, int) and count > 0 else 1
-    import torch
+    if trainer["accelerator"] == "cpu":
+        there, kind, instead = os.cpu_count() or 1, "cores", ""
+    elif count == 1:
+        return 1
+    else:
+        import torch
 
-    there = torch.cuda.device_count()
-    if count in (-1, "auto"):
-        count = max(there, 1)
+        there, kind = torch.cuda.device_count(), "GPUs"
+        instead = "" if there else ", or trainer=cpu, or ddp_cpu to try several"
+        count = max(there, 1) if count in (-1, "auto") else count
     if isinstance(count, int) and count > max(there, 1):
+        use = f"trainer.devices={there}" if there else "trainer=auto"
         raise ConfigError(
-            f"trainer.devices={trainer['devices']}: this machine has {there} GPUs: use trainer.devices={max(there, 1)}"
-            f"{'' if there else ', or trainer=ddp_cpu to try it out'}"
+            f"trainer.devices={trainer['devices']}: this machine has {there or 'no'} {kind}: use {use}{instead}"
         )
     return count if isinstance(count, int) and count > 0 else 1
 
@@ -125,6 +128,25 @@ def check_accelerator(config: Mapping[str, Any]) -> None:
         )
 
 
+def check_tasks(config: Mapping[str, Any], launcher: Mapping[str, Any]) -> None:
+    """That SLURM's launcher starts a process for each device that a resolved config trains on.
+
+    Raises:
+        ConfigError: it does not; told before a job has waited in the queue for it.
+    """
+    trainer = config["trainer"]
+    nodes, each = trainer.get("num_nodes", 1), trainer["devices"]
+    each = len(each) if isinstance(each, list) else each
+    given, tasks = launcher.get("nodes") or 1, launcher.get("ntasks_per_node") or 1
+    # the one task of a job on one node starts the others itself, as on any machine
+    if given == nodes and (tasks == each or not isinstance(each, int) or each < 1 or (tasks == nodes == 1)):
+        return
+    raise ConfigError(
+        f"{asked(trainer)} needs hydra.launcher.nodes={nodes} hydra.launcher.ntasks_per_node={each}, which are {given} "
+        f"and {tasks}"
+    )
+
+
 def handed_over(config: Mapping[str, Any], command: str) -> bool:
     """Whether this command line is done, by a process for each of this machine's devices that a resolved config takes.
 
@@ -178,9 +200,15 @@ def start(processes: int, arguments: Sequence[str]) -> None:
         raise SystemExit(128 + int(signalled.sigval)) from None
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:
+            killed = signal.Signals(-failure.exitcode).name
+            memory = ", as where memory runs out" if killed == "SIGKILL" else ""
+            what, cause = f"was killed by {killed}{memory}", ""
+        else:
+            what, cause = f"failed with exit code {failure.exitcode}", "its message is above, and "
         raise TrainingError(
-            f"rank {rank} of {processes} failed with exit code {failure.exitcode}, and the others were stopped: its "
-            "message is above, and once its cause is mended the same command goes on"
+            f"rank {rank} of {processes} {what}, and the others were stopped: {cause}once its cause is mended the "
+            "same command goes on"
         ) from error
     finally:
         del os.environ[STARTED_BY]

@@ -59,7 +59,9 @@ def run_study(
     given = Settings(**_checked({key: value for key, value in settings.items() if key != "pruner"}))
     if pruner is not None:
         build_pruner(pruner)
-    search = make_search(*read(overrides), given.objective, given.direction, given.seed, given.n_startup_trials)
+    search = make_search(
+        *read(overrides), given.objective, given.direction, "hydra.sweeper", given.seed, given.n_startup_trials
+    )
     from genbench.sweep.running import SUMMARY, run_trials
     from genbench.sweep.study import Study
 

@@ -12,7 +12,7 @@ from genbench.app.compose import compose
 from genbench.app.rules import built_by
 from genbench.app.training import open_experiment
 from genbench.benchmark.panel import better_end
-from genbench.core import ConfigError
+from genbench.core import ConfigError, HasLikelihood
 from genbench.metrics import Metric
 from genbench.sweep.search import Direction, Search
 from genbench.sweep.space import Choice, Space, first
@@ -24,9 +24,15 @@ DIRECTIONS: Mapping[str | None, Direction] = {"low": "minimize", "high": "maximi
 
 
 def make_search(
-    fixed: Sequence[str], space: Space, objective: str, direction: Direction | None, seed: int = 0, startup: int = 10
+    fixed: Sequence[str],
+    space: Space,
+    objective: str,
+    direction: Direction | None,
+    under: str,
+    seed: int = 0,
+    startup: int = 10,
 ) -> Search:
-    """A search whose first training could begin.
+    """A search whose first training could begin; `under` is where objective and direction are typed.
 
     Raises:
         GenbenchError: a key or choice that there is not, values that do not go together, or an objective that the
@@ -47,13 +53,16 @@ def make_search(
         raise ConfigError(f"{error.full_key} has no value: give {error.full_key}=...") from error
     except InterpolationResolutionError as error:
         raise ConfigError(f"{error.full_key}: {error.msg}") from error
-    build(plain["model"])
-    _check_measured(objective, plain)
-    return Search(tuple(fixed), space, objective, direction or _direction(objective), seed, startup)
+    model = build(plain["model"])
+    silent = not isinstance(model, HasLikelihood) or plain["model"].get("likelihood", True) is None
+    try:
+        _check_measured(objective, plain, [] if silent else ["bits_per_dim"])
+        return Search(tuple(fixed), space, objective, direction or _direction(objective), seed, startup)
+    except ConfigError as error:
+        raise ConfigError(f"{under}.{error}") from None
 
 
-def _check_measured(objective: str, config: Mapping[str, Any]) -> None:
-    measured = ["bits_per_dim"]
+def _check_measured(objective: str, config: Mapping[str, Any], measured: list[str]) -> None:
     for node in (config.get("metric") or {}).values():
         metric = built_by(node)
         assert metric is not None
@@ -63,10 +72,13 @@ def _check_measured(objective: str, config: Mapping[str, Any]) -> None:
         measured += metric.keys
     if objective not in measured:
         name = config["protocol"]["name"]
-        raise ConfigError(
-            f"objective={objective} is not measured by protocol {name}: choose one of {', '.join(measured)}, or add "
-            "its metric, such as +metric=[cas]"
+        why = (
+            f"is nothing that model={config['name']} has"
+            if objective == "bits_per_dim"
+            else f"is not measured by protocol {name}"
         )
+        add = "" if objective == "bits_per_dim" else ", or add its metric, such as +metric=[cas]"
+        raise ConfigError(f"objective={objective} {why}: choose one of {', '.join(measured)}{add}")
 
 
 def _direction(objective: str) -> Direction:

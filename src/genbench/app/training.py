@@ -116,9 +116,9 @@ def _locked(run: Run) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise RunError(
-                f"another process is training in {run.path}: wait for it, or choose another run_dir"
-            ) from None
+            # a job that was requeued, or outlived whoever submitted it; the next must not fail for that
+            log.warning("another process is training in %s: waiting until it ends", run.path)
+            lock.acquire(poll_interval=1.0)
 
     from_first("lock the run folder", acquire)
     try:

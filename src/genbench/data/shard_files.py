@@ -55,6 +55,8 @@ class ShardFiles:
             with library().gopen(place) if self.remote else Path(place).open("rb") as stream:
                 content = stream.read()
         except OSError as error:
+            if self.remote:  # what the webdataset library says is the command line it has run
+                raise DataError(f"{place} cannot be fetched: look whether data.root is right and answers") from error
             raise DataError(
                 f"{place} cannot be read ({error.strerror or error}); write shards with `genbench data pack "
                 "source=FOLDER out=DIR`, or index those that are there with `genbench data index root=DIR`"

@@ -107,6 +107,8 @@ def _check(todo: Sequence[Cell], configs: Sequence[DictConfig], ways: Ways) -> N
         try:
             _, plain = open_experiment(config)
             training_module(build(plain["model"]), plain).configure_optimizers()
+            if _launcher() == "slurm":
+                launch.check_tasks(plain, HydraConfig.get().launcher)
             for variation in _variations(plain, ways):
                 build(plain["model"] | {"sampler": variation.sampler})
             # whether training mirrors the images changes nothing they are compared with

@@ -34,7 +34,7 @@ def run(config: DictConfig) -> None:
     given = [each for each in HydraConfig.get().overrides.task if each.partition(".")[0] != "sweep"]
     kept = [each for each in given if not each.startswith("logger.mode=")]
     overrides = OverridesParser.create().parse_overrides([*kept, *settings["searched"]])
-    search = make_search(*read(overrides), settings["objective"], settings["direction"])
+    search = make_search(*read(overrides), settings["objective"], settings["direction"], "sweep")
     named = {"name": settings["name"], "project": logger["project"], "entity": logger["entity"]}
     file, out = sweep_file(search, settings["method"], named), Path(settings["out"])
     _write(out, file)

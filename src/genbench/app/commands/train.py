@@ -5,7 +5,9 @@ from omegaconf import DictConfig
 from genbench.app import launch
 from genbench.app.build import resolve
 from genbench.app.judged import judge_when_finished
+from genbench.app.rules import check_rules
 from genbench.app.training import train
+from genbench.app.validate import validate_config
 from genbench.evaluation.ranks import distributed, rank
 from genbench.training.pruning import Pruned
 
@@ -13,6 +15,10 @@ from genbench.training.pruning import Pruned
 def run(config: DictConfig) -> None:
     """Trains one model, or resumes it, and says where it is; on several devices by a process for each."""
     plain = resolve(config)
+    # once, before there are several to tell it
+    validate_config(plain, "train")
+    check_rules(plain)
+    launch.check_accelerator(plain)
     if launch.handed_over(plain, "train"):
         return
     with distributed():
