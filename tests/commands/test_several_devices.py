@@ -141,6 +141,23 @@ def test_another_number_of_devices_goes_on_and_says_what_is_no_longer_equal(
         torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
+def test_nothing_is_broadcast_between_batches(tmp_path: Path) -> None:
+    worker = Path(__file__).with_name("broadcast_worker.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", str(worker), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    for rank in (0, 1):
+        counts = (tmp_path / f"rank{rank}").read_text().split()
+        assert len(counts) == 10
+        assert len(set(counts)) == 1
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

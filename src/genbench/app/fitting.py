@@ -116,6 +116,9 @@ def trainer_of(
         )
     except (MisconfigurationException, ValueError) as error:
         raise ConfigError(f"trainer: {error}: try trainer=auto or trainer=cpu") from error
+    # on several devices Lightning asks before every batch, by a GPU's tensor that is read at once, whether a signal
+    # came to the first: the GPUs would idle, and `Preemption` asks on the CPU; versions that do not ask lose nothing
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
     return trainer
 
 
