@@ -13,6 +13,7 @@ from genbench.core.model import Losses
 from genbench.families.gan import DCGAN
 from genbench.training import clock, peak, recorder
 from genbench.training.clock import Clock
+from genbench.training.numerics import numerics
 from genbench.training.peak import peak_flops, peak_memory
 from genbench.training.recorder import Recorder
 
@@ -142,7 +143,7 @@ def test_the_peak_is_that_of_the_fastest_product(monkeypatch: pytest.MonkeyPatch
     def measured(precision: str, *seconds: float) -> float:
         ticks = (moment for each in seconds for moment in (0.0, each))
         monkeypatch.setattr(peak, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
-        found = peak_flops.__wrapped__(torch.device("cpu"), precision)
+        found = peak._measured.__wrapped__(torch.device("cpu"), precision, "highest")
         assert next(ticks, None) is None
         return found
 
@@ -159,3 +160,12 @@ def test_the_peak_is_measured_once_a_process() -> None:
     once = peak_flops(device, "32-true")
     assert peak_flops(device, "32-true") == once
     assert once > 1e8  # no processor of this century takes longer
+
+
+@pytest.mark.usefixtures("untouched")
+def test_the_peak_is_measured_for_every_way_to_multiply(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_products = {"highest": 1.0, "high": 8.0, "medium": 16.0}
+    monkeypatch.setattr(peak, "_fastest", lambda *_: by_products[torch.get_float32_matmul_precision()])
+    for products, expected in by_products.items():
+        with numerics(products):
+            assert peak_flops(torch.device("meta"), "32-true") == expected

@@ -16,19 +16,25 @@ LONG_ENOUGH = 0.01
 TYPES = {"16": torch.float16, "bf16": torch.bfloat16}
 
 
-@cache
 def peak_flops(device: torch.device, precision: str) -> float:
     """Floating-point operations a second of the fastest product of two square matrices, a multiply-add being two.
 
-    `precision` is Lightning's name; a mixed one may compute in either of its types, and the faster counts. float32 on
-    CUDA is TF32 where matrix products or convolutions may use it, which convolutions may by default. Measured once a
-    process, in some tenths of a second, without a random number.
+    `precision` is Lightning's name; a mixed one may compute in either of its types, and the faster counts. float32 is
+    as `training.matmul_precision` has it, on CUDA TF32 also where convolutions may use it, which they may by default.
+    Each is measured once a process, in some tenths of a second, without a random number.
     """
+    products = torch.get_float32_matmul_precision()
+    if device.type == "cuda" and products == "highest" and torch.backends.cudnn.allow_tf32:
+        products = "high"
+    return _measured(device, precision, products)
+
+
+@cache
+def _measured(device: torch.device, precision: str, products: str) -> float:
     bits, _, kind = precision.partition("-")
     types = {TYPES.get(bits, torch.float32)} | ({torch.float32} if kind == "mixed" else set())
     before = torch.get_float32_matmul_precision()
-    if device.type == "cuda" and before == "highest" and torch.backends.cudnn.allow_tf32:
-        torch.set_float32_matmul_precision("high")
+    torch.set_float32_matmul_precision(products)
     try:
         return max(_fastest(device, dtype) for dtype in types)
     finally:
