@@ -53,10 +53,8 @@ def scaler(start: float) -> torch.amp.GradScaler:
     return torch.amp.GradScaler("cpu", init_scale=start, growth_interval=3)
 
 
-def module(model: GenerativeModel, images: int, accumulate: int = 1) -> TrainingModule:
-    return TrainingModule(
-        model, lambda p: torch.optim.Adam(p, lr=0.01), Cosine(warmup=100), images, accumulate=accumulate
-    )
+def module(model: GenerativeModel, images: int, **options) -> TrainingModule:
+    return TrainingModule(model, lambda p: torch.optim.Adam(p, lr=0.01), Cosine(warmup=100), images, **options)
 
 
 def fit(

@@ -101,6 +101,21 @@ def test_a_step_that_the_scaler_skips_is_no_ruin() -> None:
     assert (log.records[0]["grad_norm"], log.records[0]["loss_scale"]) == (0.0, 2.0**39)
 
 
+def test_what_a_scaler_leaves_out_is_no_skip() -> None:
+    states = []
+    for policy in ("stop", "skip"):
+        torch.manual_seed(0)
+        model, log, start = Perceptron(), Logged(), scaler(2.0**40)  # too large for more batches than may be skipped
+        ours = module(model, 1280, nonfinite=policy)
+        fit(ours, 1280, start, Recorder(64), logger=log)
+        assert sum(record["grad_norm"] == 0.0 for record in log.records) > 10
+        if policy == "skip":
+            assert {record["skipped"] for record in log.records} == {0}
+        states.append({**model.state_dict(), "average": ours.ema.state_dict()["layer.weight"]})
+    assert start.get_scale() < 2.0**40
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
 class Ruined(Perceptron):
     """A finite loss with gradients that are none, at whatever scale."""
 
@@ -114,6 +129,9 @@ def test_gradients_that_no_scale_mends_stop_the_training() -> None:
     # 1 is halved to 1/2 after the first batch, and the second is told
     with pytest.raises(TrainingError, match=r"grad_norm is nan at 128 images seen"):
         fit(module(Ruined(), 640), 640, scaler(1.0), Recorder(64))
+    # skipped are those from the second on
+    with pytest.raises(TrainingError, match=r"not finite 10 times in a row, the last at 704 images seen"):
+        fit(module(Ruined(), 1280, nonfinite="skip"), 1280, scaler(1.0), Recorder(64))
 
 
 @pytest.mark.slow

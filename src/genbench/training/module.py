@@ -72,7 +72,8 @@ class TrainingModule(pl.LightningModule):
         self.ema = EMA(self._averaged_parameters(), ema_half_life, ema_rampup)
         self.sharded = False  # whether each device holds a part of the model, by `trainer=fsdp`
         self._grad_norm: Tensor | None = None
-        self._refused = False
+        self._refused = False  # whether a move was, by skips or a scaler that they leave it to
+        self._skipped = False
         self._rng: dict[str, Any] | None = None
         self._group: Any = None  # of torch.distributed, where the default one cannot reach the device
 
@@ -108,8 +109,8 @@ class TrainingModule(pl.LightningModule):
         for move, optimizer in zip(self.moves, optimizers, strict=True):
             losses |= self._move(move, optimizer, batch)
             if self.skips is not None:
-                self.skips.count(move.name, self._refused, self.images_seen + seen)
-                self.waits |= self._refused and move.averaged
+                self.skips.count(move.name, self._skipped, self.images_seen + seen)
+                self.waits |= self._skipped and move.averaged
         if self._scaler is not None:
             losses["loss_scale"] = torch.tensor(self._scaler.get_scale(), device=self.device)
         self.images_seen += seen
@@ -172,9 +173,11 @@ class TrainingModule(pl.LightningModule):
         limit = float("inf") if self.clip is None else self.clip
         norm = whole(torch.nn.utils.clip_grad_norm_(parameters, limit).detach())
         self._refused = self.skips is not None and self.skips.refuses(norm, parameters)
+        self._skipped = self._refused
         if self._scaler is not None and self._scaler.get_scale() >= 1.0:
             # too large a scale, no ruin: the scaler makes no step and tries a smaller one next
             norm = torch.where(norm.isfinite(), norm, 0.0)
+            self._skipped = False
         self._grad_norm = norm
 
     # -- the clock of training seconds -----------------------------------------------------------------------
