@@ -19,7 +19,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
-from genbench.app.budget import operations
+from genbench.app.budget import flops_per_image
 from genbench.app.build import build, open_data
 from genbench.app.compose import compose
 from genbench.app.fitting import fit, trainer_of
@@ -71,7 +71,7 @@ def main() -> None:
     dataset, config = open_data(compose("train", [f"model={arguments.model}", "logger=none", "trainer=cpu"]))
     model: GenerativeModel = build(config["model"])
     device, images = torch.device("cpu"), arguments.steps * arguments.batch
-    counting, measuring = seconds_of(operations, model, dataset), seconds_of(peak_flops, device, "32-true")
+    counting, measuring = seconds_of(flops_per_image, config, dataset), seconds_of(peak_flops, device, "32-true")
     module = TrainingModule(model, lambda p: torch.optim.AdamW(p, lr=1e-4), Constant(), images)
     watch = EverySecond()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """The run folder, where training and evaluation meet.
 
 config.yaml          the resolved config: it alone rebuilds the model
-manifest.json        versions, git state, data fingerprint, seed, machine
+manifest.json        versions, git state, data fingerprint, seed, machine, operations of an image
 log.jsonl            the append-only training record
 hang-rankN.txt       where process N was whenever training hung
 checkpoint.ckpt      what resuming needs; removed when training is finished
@@ -185,6 +185,10 @@ class Run:
     @property
     def manifest(self) -> dict[str, Any]:
         return self._json("manifest.json")
+
+    def note(self, **facts: Any) -> None:
+        """Adds to the manifest what a training finds out about itself."""
+        write_json(self.path / "manifest.json", {**self.manifest, **facts})
 
     def _json(self, name: str) -> dict[str, Any]:
         try:

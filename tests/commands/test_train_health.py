@@ -1,16 +1,18 @@
 """What `genbench train` records of a training's health, and what it does about losses that are not finite."""
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from tiny_runs import Train, digest
 
 from genbench.app import budget
-from genbench.app.build import build
 from genbench.app.compose import compose
 from genbench.app.training import open_experiment
-from genbench.core import ConfigError, RunError
+from genbench.core import ConfigError, GenerativeModel, RunError
+from genbench.data.dataset import ImageDataset
 from genbench.families import vae
 from genbench.training.jsonl import read_log
 from genbench.training.peak import peak_flops
@@ -22,21 +24,34 @@ def test_a_run_records_its_health(finished: Train) -> None:
     assert set(shares) == {f"time/{phase}" for phase in ("data", "forward_backward", "optimizer", "ema", "rest")}
     assert sum(shares.values()) == pytest.approx(1.0, abs=1e-3)
     dataset, plain = open_experiment(compose("train", ["model=dcgan"]))
+    stream = torch.get_rng_state()
     flops, peak = budget.flops_per_image(plain, dataset), peak_flops(torch.device("cpu"), "32-true")
+    assert torch.equal(torch.get_rng_state(), stream)
     assert record["mfu"] == pytest.approx(flops * record["images_per_second"] / peak, rel=1e-9)
     assert record["peak_memory_gib"] > 0.1
 
 
-def test_counting_operations_leaves_a_model_as_it_was() -> None:
-    dataset, plain = open_experiment(compose("train", ["model=vae"]))
-    model = build(plain["model"])
-    model.register_buffer("seen", torch.zeros(()))
-    model.encoder.register_forward_pre_hook(lambda *_: (model.seen.add_(1.0), None)[1])
-    before, stream = {name: value.clone() for name, value in model.state_dict().items()}, torch.get_rng_state()
-    assert budget.operations(model, dataset) == budget.flops_per_image(plain, dataset)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert all(parameter.grad is None for parameter in model.parameters())
-    assert torch.equal(torch.get_rng_state(), stream)
+@pytest.mark.parametrize("options", [("training.compile=true",), ("budget.images=null", "budget.flops=2e10")])
+def test_operations_are_counted_once_and_of_a_model_as_it_is_written(
+    options: tuple[str, ...], tiny: Train, unplug: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    counted, count = [], budget._operations
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: setattr(self, "is_compiled", True))
+
+    def watch(model: GenerativeModel, dataset: ImageDataset) -> float:
+        assert not hasattr(model.network, "is_compiled")
+        counted.append(count(model, dataset))
+        return counted[-1]
+
+    monkeypatch.setattr(budget, "_operations", watch)
+    unplug(1, "vae", "training.checkpoint_every=64", *options)
+    run = tiny("vae", "training.checkpoint_every=64", *options)
+    (flops,) = counted
+    assert run.manifest["flops_per_image"] == flops
+    peak = peak_flops(torch.device("cpu"), "32-true")
+    for record in read_log(run.log):
+        if "mfu" in record:
+            assert record["mfu"] == pytest.approx(flops * record["images_per_second"] / peak, rel=1e-9)
 
 
 def test_operations_that_cannot_be_counted_cost_no_training(
@@ -46,7 +61,7 @@ def test_operations_that_cannot_be_counted_cost_no_training(
         raise NotImplementedError("no kernel of this\non a CPU")
 
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
-        patch.setattr(budget, "operations", refuse)
+        patch.setattr(budget, "_operations", refuse)
         run = tiny("vae", folder="uncounted")
     assert "no mfu is recorded, since operations cannot be counted: no kernel of this" in caplog.messages
     assert not any("mfu" in record for record in read_log(run.log))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,15 +19,20 @@ from genbench.core import ConfigError, GenerativeModel, StreamNoise
 from genbench.core.errors import first_line
 from genbench.data.dataset import ImageDataset
 from genbench.data.module import ImageDataModule
+from genbench.run import Run
 
 log = logging.getLogger(__name__)
 
 COUNTED = 8
 """Images of the batch whose operations are counted."""
+KEPT = "flops_per_image"
+"""The count's name in a run's manifest."""
 
 
-def settle_budget(config: dict[str, Any], dataset: ImageDataset) -> dict[str, Any]:
-    """The config with `budget.images` filled in where operations pay for them; seconds are settled in training.
+def settle_budget(config: dict[str, Any], dataset: ImageDataset) -> tuple[dict[str, Any], float | None]:
+    """The config with `budget.images` filled in where operations pay for them, and those of an image, then counted.
+
+    Seconds are settled in training.
 
     Raises:
         ConfigError: two budgets or none, or less than one batch is paid for.
@@ -39,11 +45,14 @@ def settle_budget(config: dict[str, Any], dataset: ImageDataset) -> dict[str, An
             "budget=seconds budget.seconds=60"
         )
     if budget["flops"] is None:
-        return config
-    each = flops_per_image(config, dataset)
+        return config, None
+    folder = config["run_dir"]
+    each = _kept(Run(Path(folder))) if folder is not None and (Path(folder) / "manifest.json").is_file() else None
+    if each is None:
+        each = flops_per_image(config, dataset)
     images = whole_batches(budget, "flops", each)
     log.info("%s: %.3g operations an image, so %d images", config["name"], each, images)
-    return config | {"budget": budget | {"images": images}}
+    return config | {"budget": budget | {"images": images}}, each
 
 
 def whole_batches(budget: Mapping[str, Any], key: str, each: float) -> int:
@@ -65,51 +74,56 @@ def whole_batches(budget: Mapping[str, Any], key: str, each: float) -> int:
 def flops_per_image(config: Mapping[str, Any], dataset: ImageDataset) -> float:
     """Floating-point operations of all of a training step's moves, forward and backward, a multiply-add being two.
 
-    Counted on the CPU for a few training images, so that it depends on the config and the data alone. What is read
-    once and remembered, latents and captions, counts as nothing; so do element-wise operations.
+    Counted on the CPU for a few training images, so that it depends on the config and the data alone, on a model of its
+    own: one that is compiled would take a minute, and one that computes activations again would count them twice. What
+    is read once and remembered, latents and captions, counts as nothing; so do element-wise operations.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model: GenerativeModel = build(config["model"])
-        remember_latents(model, dataset)
-        remember_captions(model, dataset)
-        return operations(model, dataset)
-
-
-def operations(model: GenerativeModel, dataset: ImageDataset) -> float:
-    """As `flops_per_image`, of a model that is on the CPU, which is left as it was."""
-    buffers = [buffer.clone() for buffer in model.buffers()]
     # not `torch.manual_seed`, which would also seed every GPU
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        feed = ImageDataModule(dataset, COUNTED, COUNTED, seed=0)
-        images = next(iter(feed.train_dataloader()))
-        batch = feed.on_after_batch_transfer(images, 0)
-        steps = model.train_steps()
-        for step in steps:  # encoders read what they will remember
-            step.loss(batch, StreamNoise(len(batch)))
-        # the fused kernels of attention are no operations the counter knows
-        counter: Any = FlopCounterMode(display=False)
-        counter.mod_tracker = _Everything()
-        try:
-            with sdpa_kernel(SDPBackend.MATH), counter:
-                for step in steps:
-                    torch.autograd.backward(step.loss(batch, StreamNoise(len(batch)))["loss"])
-        finally:
-            model.zero_grad(set_to_none=True)
-            for buffer, before in zip(model.buffers(), buffers, strict=True):
-                buffer.copy_(before)
+        model: GenerativeModel = build(config["model"])
+        remember_latents(model, dataset)
+        remember_captions(model, dataset)
+        return _operations(model, dataset)
+
+
+def _operations(model: GenerativeModel, dataset: ImageDataset) -> float:
+    torch.default_generator.manual_seed(0)
+    feed = ImageDataModule(dataset, COUNTED, COUNTED, seed=0)
+    batch = feed.on_after_batch_transfer(next(iter(feed.train_dataloader())), 0)
+    steps = model.train_steps()
+    for step in steps:  # encoders read what they will remember
+        step.loss(batch, StreamNoise(len(batch)))
+    # the fused kernels of attention are no operations the counter knows
+    counter: Any = FlopCounterMode(display=False)
+    counter.mod_tracker = _Everything()
+    with sdpa_kernel(SDPBackend.MATH), counter:
+        for step in steps:
+            torch.autograd.backward(step.loss(batch, StreamNoise(len(batch)))["loss"])
     return float(counter.get_total_flops()) / len(batch)
 
 
-def operations_if_countable(model: GenerativeModel, dataset: ImageDataset) -> float | None:
-    """As `operations`, for the record of a training: a missing figure must not cost it."""
+def flops_of_run(
+    run: Run, config: Mapping[str, Any], dataset: ImageDataset, counted: float | None = None
+) -> float | None:
+    """As `flops_per_image`, for the record of a training: counted by its first start, and kept in its manifest.
+
+    A missing figure must not cost the training: where operations cannot be counted there is none.
+    """
+    if (kept := _kept(run)) is not None:
+        return kept
     try:
-        return operations(model, dataset)
+        found = flops_per_image(config, dataset) if counted is None else counted
     except Exception as error:  # whatever a model raises on its first batch, or the counter at its operations
         log.warning("no mfu is recorded, since operations cannot be counted: %s", first_line(error))
-        model.zero_grad(set_to_none=True)
         return None
+    run.note(**{KEPT: found})
+    return found
+
+
+def _kept(run: Run) -> float | None:
+    kept: float | None = run.manifest.get(KEPT)
+    return kept
 
 
 class _Everything(contextlib.nullcontext[None]):

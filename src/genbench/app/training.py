@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 from pytorch_lightning.loggers.logger import Logger
 
-from genbench.app.budget import operations_if_countable, settle_budget
+from genbench.app.budget import flops_of_run, settle_budget
 from genbench.app.build import build, open_data
 from genbench.app.first_stage import settle_first_stage
 from genbench.app.fitting import fit, trainer_of, training_data, training_model, training_module
@@ -62,10 +62,16 @@ def open_experiment(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
             to start from that is missing or unfinished, a text encoder that is not there.
         DataError: data that cannot be read or differ from what the config says.
     """
+    dataset, plain, _ = _open(config)
+    return dataset, plain
+
+
+def _open(config: DictConfig) -> tuple[ImageDataset, dict[str, Any], float | None]:
+    """An experiment, with the operations of an image where its budget had them counted."""
     dataset, _ = open_data(config)
     settle_text_encoder(config, dataset)
     settle_start(config)
-    return dataset, settle_budget(settle_first_stage(config, dataset), dataset)
+    return dataset, *settle_budget(settle_first_stage(config, dataset), dataset)
 
 
 def train(config: DictConfig, judge: Judge | None = None) -> Run:
@@ -78,7 +84,7 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
         KeyboardInterrupt: the user stopped it; the run folder can be resumed.
         Pruned: it is a trial that its study stopped; the same holds.
     """
-    dataset, plain = open_experiment(config)
+    dataset, plain, flops = _open(config)
     check_processes(plain)
     check_accelerator(plain)
     if rank() == 0 and (unfit := unfit_features(plain)):
@@ -99,7 +105,8 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
                 judge(run)
             return run
         with _tracking(run, plain) as loggers:
-            _fit(run, dataset, plain, module, loggers)
+            flops = flops_of_run(run, plain, dataset, flops) if loggers else None
+            _fit(run, dataset, plain, module, loggers, flops)
             numbers = judge(run) if judge is not None else {}
             for logger in loggers:
                 if isinstance(logger, WandbLogger):
@@ -128,13 +135,15 @@ def _locked(run: Run) -> Iterator[None]:
 
 
 def _fit(
-    run: Run, dataset: ImageDataset, config: dict[str, Any], module: TrainingModule, loggers: list[Logger]
+    run: Run,
+    dataset: ImageDataset,
+    config: dict[str, Any],
+    module: TrainingModule,
+    loggers: list[Logger],
+    flops: float | None,
 ) -> None:
     settings, budget, model = config["training"], config["budget"], module.model
     data = training_data(dataset, config)
-    # what is computed again is no operation of the model's
-    counted = build(config["model"]) if settings["activation_checkpointing"] else model
-    flops = operations_if_countable(counted, dataset) if loggers else None
     recorder = Recorder(settings["log_every"], flops)
     checkpoint = ResumeCheckpoint(run.checkpoint, run.previous, settings["checkpoint_every"], recorder)
     selection = Selection(run.best, settings["select"]) if settings["select"] else None
