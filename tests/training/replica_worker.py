@@ -2,16 +2,24 @@
 
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 from safetensors.torch import save_file
-from small_models import CHANNELS, FAMILIES
+from small_models import CHANNELS, FAMILIES, text_to_image
 from tiny_trainings import Doubled, Flipped, Kept
 
+from genbench.conditioning.text.learned import LearnedEncoder
 from genbench.core import GenerativeModel, ImageSpec
+from genbench.diffusion import objectives, schedules, times
+from genbench.diffusion.samplers import Consistency
 from genbench.evaluation.ranks import distributed
+from genbench.families.consistency import ConsistencyTuning
+from genbench.networks.unet import UNet
 from genbench.training.lr import Cosine
 from genbench.training.module import TrainingModule
 from genbench.training.recorder import Recorder
@@ -22,10 +30,29 @@ IMAGES, BATCH = 200, 64
 """Three whole batches, and eight images that remain."""
 
 
+def ect() -> GenerativeModel:
+    backbone = UNet(SPEC, CHANNELS[8], 1, 8, 2)
+    return ConsistencyTuning(
+        SPEC, schedules.EDM(), objectives.EDM(), times.LogNormal(-1.1, 2.0), Consistency(), backbone
+    )
+
+
+def captioned() -> GenerativeModel:
+    words = LearnedEncoder(8, 1, 2, 4, [f"digit{n}" for n in range(10)])
+    return text_to_image(replace(SPEC, num_classes=0, captions=True), encoder=words, label_dropout=0.5)
+
+
+MODELS: dict[str, Callable[[], GenerativeModel]] = {
+    **{name: partial(make, SPEC, True, CHANNELS[8]) for name, make in FAMILIES.items()},
+    "ect": ect,
+    "text_to_image": captioned,
+}
+
+
 def trained(name: str, accumulate: int) -> tuple[GenerativeModel, list[dict[str, float]]]:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     torch.manual_seed(0)
-    model = FAMILIES[name](SPEC, True, CHANNELS[8]).double()
+    model = MODELS[name]().double()
     module = TrainingModule(
         model, lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9), Cosine(), IMAGES, accumulate=accumulate
     )
@@ -51,7 +78,7 @@ def trained(name: str, accumulate: int) -> tuple[GenerativeModel, list[dict[str,
 if __name__ == "__main__":
     folder, accumulate = Path(sys.argv[1]), int(sys.argv[2])
     with distributed():
-        for name in FAMILIES:
+        for name in MODELS:
             model, records = trained(name, accumulate)
             losses = {f"loss/{key}": [r[key] for r in records] for key in records[0] if "loss" in key or "norm" in key}
             if int(os.environ.get("RANK", "0")) == 0:

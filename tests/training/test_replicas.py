@@ -17,7 +17,7 @@ from genbench.training.lr import Constant
 from genbench.training.module import TrainingModule
 
 WORKER = Path(__file__).with_name("replica_worker.py")
-FAMILIES = ("vae", "dcgan", "pixel_gpt", "ddpm")
+FAMILIES = ("vae", "dcgan", "pixel_gpt", "ddpm", "ect", "text_to_image")
 
 
 def started(processes: int, worker: Path, *arguments: str) -> None:

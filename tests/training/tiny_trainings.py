@@ -48,7 +48,8 @@ def module(model: GenerativeModel, images: int, **options) -> TrainingModule:
 class Flipped(Digits):
     """Digits that are shown mirrored half of the time."""
 
-    flip = True
+    def __init__(self) -> None:
+        super().__init__(flip=True)
 
 
 class Doubled(ImageDataModule):
