@@ -60,6 +60,27 @@ def test_a_batch_is_the_same_however_it_is_split(processes: int, accumulate: int
         assert any(key.startswith("loss/") for key in theirs)
 
 
+@pytest.mark.slow
+def test_devices_share_noise_and_weights_but_no_dropout_resumed_or_not(tmp_path: Path) -> None:
+    started(2, WORKER.with_name("dropout_worker.py"), str(tmp_path))
+    first, second = (load_file(tmp_path / f"rank{rank}.safetensors") for rank in (0, 1))
+    assert torch.equal(first["straight/table"], second["straight/table"])
+    masks = torch.cat([first["straight/mask"], second["straight/mask"]])
+    assert len(masks) == 8
+    # two that are drawn apart agree in half of their places
+    agree = (masks[:, None] == masks[None]).float().mean((2, 3))
+    assert (agree - torch.eye(8) / 2 - 0.5).abs().max() < 0.1
+    # the noise of a batch is that of one device, each half on one of the two
+    torch.manual_seed(1)
+    for here, there in zip(first["straight/noise"], second["straight/noise"], strict=True):
+        torch.rand(64, 1, 1, 1)  # mirrors images
+        assert torch.equal(torch.cat([here, there]), torch.randn(64, 4))
+    for each in (first, second):
+        assert torch.equal(each["resumed/table"], each["straight/table"])
+        for name in ("mask", "noise"):
+            assert torch.equal(each[f"resumed/{name}"], each[f"straight/{name}"][2:])
+
+
 class Faulty(Regression):
     """What the worker's batches are together."""
 

@@ -1,9 +1,9 @@
 """Randomness as an argument: losses and samplers draw from a `Noise`, never from the global generator.
 
-Training draws from the fast global stream, for the whole batch at once: whoever sees a part of the batch, a device or
-a piece that is accumulated, gets the rows of its images, so that a batch is the same however it is split. Sampling
-gives every image a generator of its own, so image 17 is the same in any batch and on any number of processes (the habit
-of Karras et al., EDM2).
+Training draws from one fast stream for the whole batch at once: whoever sees a part of the batch, a device or a piece
+that is accumulated, gets the rows of its images, so that a batch is the same however it is split. Sampling gives every
+image a generator of its own, so image 17 is the same in any batch and on any number of processes (the habit of Karras
+et al., EDM2).
 """
 
 from __future__ import annotations
@@ -36,20 +36,22 @@ class Noise(Protocol):
 
 
 class StreamNoise:
-    """Noise for `batch` images from torch's global generator: fast, the choice of training."""
+    """Noise for `batch` images from one stream, torch's global one if none is given: fast, the choice of training."""
 
-    def __init__(self, batch: int, device: torch.device | str = "cpu") -> None:
-        self.batch, self.device = batch, device
+    def __init__(
+        self, batch: int, device: torch.device | str = "cpu", generator: torch.Generator | None = None
+    ) -> None:
+        self.batch, self.device, self.generator = batch, device, generator
         self._dealt: list[Tensor] = []
 
     def __len__(self) -> int:
         return self.batch
 
     def normal(self, *shape: int) -> Tensor:
-        return torch.randn(self.batch, *shape, device=self.device)
+        return torch.randn(self.batch, *shape, device=self.device, generator=self.generator)
 
     def uniform(self, *shape: int) -> Tensor:
-        return torch.rand(self.batch, *shape, device=self.device)
+        return torch.rand(self.batch, *shape, device=self.device, generator=self.generator)
 
     def strata(self) -> Tensor:
         return _spread(self.uniform())

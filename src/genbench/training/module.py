@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
@@ -21,7 +21,7 @@ from genbench.training.ema import EMA
 from genbench.training.lr import LRSchedule
 from genbench.training.nonfinite import NonFinite, Skips
 from genbench.training.replicas import average_gradients
-from genbench.training.rng import rng_state, set_rng_state
+from genbench.training.rng import own_stream, rng_state, set_rng_state
 from genbench.training.sharding import gathered, shard, whole
 
 OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
@@ -106,11 +106,12 @@ class TrainingModule(pl.LightningModule):
         self.model.progress = self.images_seen / self.images
         self.waits = False
         seen = len(batch) * self.trainer.world_size
-        for move, optimizer in zip(self.moves, optimizers, strict=True):
-            losses |= self._move(move, optimizer, batch)
-            if self.skips is not None:
-                self.skips.count(move.name, self._skipped, self.images_seen + seen)
-                self.waits |= self._skipped and move.averaged
+        with self._streams() as shared:
+            for move, optimizer in zip(self.moves, optimizers, strict=True):
+                losses |= self._move(move, optimizer, batch, StreamNoise(seen, self.device, shared))
+                if self.skips is not None:
+                    self.skips.count(move.name, self._skipped, self.images_seen + seen)
+                    self.waits |= self._skipped and move.averaged
         if self._scaler is not None:
             losses["loss_scale"] = torch.tensor(self._scaler.get_scale(), device=self.device)
         self.images_seen += seen
@@ -123,7 +124,13 @@ class TrainingModule(pl.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.clock.enter("data")  # what callbacks do is over: Lightning fetches the next batch
 
-    def _move(self, move: TrainStep, optimizer: Any, batch: Batch) -> dict[str, Tensor]:
+    def _streams(self) -> AbstractContextManager[torch.Generator | None]:
+        """Where noise is drawn from, on all devices alike; each has dropout of its own meanwhile."""
+        if self.trainer.world_size == 1:
+            return nullcontext()
+        return own_stream(self.device, self.images_seen, self.trainer.global_rank)
+
+    def _move(self, move: TrainStep, optimizer: Any, batch: Batch, noise: StreamNoise) -> dict[str, Tensor]:
         self.clock.enter("forward_backward")
         alone = len(self.moves) == 1
         buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skips is not None else []
@@ -131,7 +138,6 @@ class TrainingModule(pl.LightningModule):
             self.toggle_optimizer(optimizer)
         optimizer.zero_grad(set_to_none=True)
         logged: dict[str, Tensor] = {}
-        noise = StreamNoise(len(batch) * self.trainer.world_size, self.device)
         start = self.trainer.global_rank * len(batch)
         for piece in batch.split(self.accumulate):
             share = len(piece) / len(batch)
