@@ -1,5 +1,6 @@
-"""Where models are sampled and judged."""
+"""Where models are trained, sampled and judged."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,5 +27,30 @@ def pick_device(name: str) -> torch.device:
 
 
 def training_device(config: Mapping[str, Any]) -> torch.device:
-    """Where what a training config trains is judged: not on a GPU if it is not to be trained there."""
-    return pick_device("cpu" if config["trainer"]["accelerator"] == "cpu" else "auto")
+    """The device on which this process trains what a resolved config says, and judges it.
+
+    Raises:
+        ConfigError: a GPU this machine does not have.
+    """
+    trainer = config["trainer"]
+    device = pick_device("cpu" if trainer["accelerator"] == "cpu" else "auto")
+    return own_gpu(trainer["devices"]) if device.type == "cuda" else device
+
+
+def own_gpu(devices: Any = -1) -> torch.device:
+    """This process's GPU among those asked for: a list of their numbers, or so many from the first.
+
+    Raises:
+        ConfigError: a GPU this machine does not have.
+    """
+    local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    number = devices[local % len(devices)] if isinstance(devices, list) else local % there
+    if number >= there:
+        raise ConfigError(f"trainer.devices={devices}: this machine has GPUs up to number {there - 1}: use one of them")
+    return torch.device("cuda", number)
+
+
+def make_current(device: torch.device) -> None:
+    """Makes a GPU the one that `auto` and `cuda` mean in this process."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)

@@ -15,6 +15,7 @@ from pytorch_lightning.loggers.logger import Logger
 
 from genbench.app.budget import flops_of_run, settle_budget
 from genbench.app.build import build, open_data
+from genbench.app.device import make_current, training_device
 from genbench.app.first_stage import settle_first_stage
 from genbench.app.fitting import fit, trainer_of, training_data, training_model, training_module
 from genbench.app.launch import check_accelerator, check_processes
@@ -68,7 +69,8 @@ def open_experiment(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
 
 def _open(config: DictConfig) -> tuple[ImageDataset, dict[str, Any], float | None]:
     """An experiment, with the operations of an image where its budget had them counted."""
-    dataset, _ = open_data(config)
+    dataset, plain = open_data(config)
+    make_current(training_device(plain))  # encoders are read on it
     settle_text_encoder(config, dataset)
     settle_start(config)
     return dataset, *settle_budget(settle_first_stage(config, dataset), dataset)

@@ -33,7 +33,6 @@ def distributed() -> Iterator[None]:
     """Joins the processes that torchrun started, and leaves them in the end; changes nothing in a process alone.
 
     Only short messages pass between processes, images and features meet in files: gloo serves every kind of device.
-    Each process gets the GPU of its local rank.
 
     Raises:
         ConfigError: torchrun's environment is incomplete, or the processes do not find each other.
@@ -41,8 +40,6 @@ def distributed() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
         yield
         return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     try:
         dist.init_process_group("gloo", timeout=PATIENCE)
     except (ValueError, RuntimeError) as error:

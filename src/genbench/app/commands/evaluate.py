@@ -7,10 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from genbench.app.build import build, load_model, open_data, resolve
-from genbench.app.device import pick_device
+from genbench.app.device import make_current, own_gpu, pick_device
 from genbench.app.judging import judge_run, kept_draws, make_judge, merged, read_result
 from genbench.app.paths import cache_dir
 from genbench.app.show import show, show_crosswalk
@@ -22,7 +23,7 @@ from genbench.core.files import write_json
 from genbench.data.dataset import ImageDataset
 from genbench.data.images import ImageTable
 from genbench.data.samples import read_samples
-from genbench.evaluation.ranks import distributed, rank
+from genbench.evaluation.ranks import distributed, rank, world
 from genbench.evaluation.reference import content_sha256, sha256_of_captions
 from genbench.evaluation.sources import TableSource
 from genbench.evaluation.store import ChunkStore
@@ -45,6 +46,8 @@ def run(config: DictConfig) -> None:
     if len(asked) > 1 and plain["out"] is not None:
         raise ConfigError("out=FILE takes one result: leave it out with also.* and protocol=crosswalk")
     with distributed(), ExitStack() as stack:
+        if world() > 1 and torch.cuda.is_available():
+            make_current(own_gpu())
         judged = _of_run(plain, len(asked) > 1, stack) if plain["run"] is not None else _of_images(plain)
         results = {}
         for name, view in asked.items():
