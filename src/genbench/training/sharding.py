@@ -25,6 +25,7 @@ def shard(model: GenerativeModel, mesh: DeviceMesh) -> None:
     The rest is one group even where several networks are trained, since a loss may run a network several times and
     differentiate it twice, which is no business of the sharding's while all of it is at hand.
     """
+    # gathered in 32 bits, not by a MixedPrecisionPolicy in 16: what draws previews is no autocast, and runs blocks too
     for block in model.recomputable:
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh, reshard_after_forward=False)
