@@ -6,6 +6,7 @@ log.jsonl            the append-only training record
 hang-rankN.txt       where process N was whenever training hung
 checkpoint.ckpt      what resuming needs; removed when training is finished
 previous.ckpt        the one before, for when that one is damaged; removed when training is finished
+checkpoints/         with training.keep_every, those at multiples of it, kept for good
 best.safetensors     with training.select, the best averaged weights so far; removed when training is finished
 weights.safetensors  averaged weights, as judged: the last, or the selected
 raw.safetensors      the last weights without averaging, where they differ
@@ -44,7 +45,7 @@ NOT_IDENTITY = (
     "start_sha256",  # stands for `start`
 )
 NOT_IDENTITY_OF_TRAINING = (
-    *("workers", "log_every", "checkpoint_every", "preview_every", "ema_snapshot_every", "watchdog"),
+    *("workers", "log_every", "checkpoint_every", "keep_every", "preview_every", "ema_snapshot_every", "watchdog"),
     "activation_checkpointing",  # gradients are bit-equal
     "nonfinite",  # unless it skips: a training that is not stopped is one that had nothing to stop for
 )

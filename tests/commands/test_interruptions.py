@@ -1,5 +1,7 @@
 """A training that is killed, interrupted or out of disk space goes on as if nothing had happened."""
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from tiny_runs import Train, digest
 
 from genbench.core import RunError, files
 from genbench.run import Run
+from genbench.training.checkpoint import read
 from genbench.training.jsonl import read_log
 
 LONG = (
@@ -134,3 +137,17 @@ def test_a_clock_that_is_set_back_between_and_during_trainings_changes_nothing(
     seconds = [record["seconds"] for record in read_log(run.log) if "seconds" in record]
     assert seconds == sorted(seconds)
     assert all(second >= 0.0 for second in seconds)
+
+
+def test_checkpoints_that_are_kept_for_good_take_a_run_back_to_them(tiny: Train, unplug, tmp_path: Path) -> None:
+    kept = ("training.checkpoint_every=192", "training.keep_every=128")
+    straight = tiny("vae", *kept, folder="straight")
+    unplug(5, "vae", *kept, folder="run")  # at 128, 192, 256, 384, 512
+    run = Run(tmp_path / "run")
+    every = {path.name: read(path)["genbench"]["images_seen"] for path in (run.path / "checkpoints").iterdir()}
+    assert every == {f"{images:010d}.ckpt": images for images in (128, 256, 384, 512)}
+    shutil.copy(run.path / "checkpoints" / "0000000256.ckpt", run.checkpoint)
+    tiny("vae", *kept, folder="run")
+    assert [json.loads(line)["images"] for line in resumes(run)] == [256]
+    assert digest(run.weights) == digest(straight.weights)
+    assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == sorted([*every, "0000000640.ckpt"])

@@ -58,6 +58,7 @@ class Training(Section):
     checkpoint_every: Count
     preview_every: Count | None
     select: Literal["fd", "kid"] | None = None  # runs of earlier versions have no such key
+    keep_every: Count | None = None  # as above
     ema_snapshot_every: Count | None = None  # as above
     channels_last: bool = False  # as above
     compile: bool = False  # as above

@@ -147,7 +147,9 @@ def _fit(
     settings, budget, model = config["training"], config["budget"], module.model
     data = training_data(dataset, config)
     recorder = Recorder(settings["log_every"], flops)
-    checkpoint = ResumeCheckpoint(run.checkpoint, run.previous, settings["checkpoint_every"], recorder)
+    checkpoint = ResumeCheckpoint(
+        run.checkpoint, run.previous, settings["checkpoint_every"], recorder, settings.get("keep_every")
+    )
     selection = Selection(run.best, settings["select"]) if settings["select"] else None
     callbacks: list[pl.Callback] = [recorder, checkpoint, Progress(run.path.name), Preemption(checkpoint)]
     if settings["preview_every"] is not None:

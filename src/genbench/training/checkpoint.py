@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from genbench.training.module import TrainingModule
 from genbench.training.recorder import Recorder
 
 log = logging.getLogger(__name__)
+
+KEPT = "checkpoints"
+"""The folder of checkpoints that are kept for good."""
 
 
 class InPlace(TorchCheckpointIO):
@@ -38,22 +42,29 @@ class InPlace(TorchCheckpointIO):
 class ResumeCheckpoint(pl.Callback):
     """Saves `path` at every multiple of `every` images, after the recorder has found the losses finite.
 
-    The checkpoint before is kept as `previous`.
+    The checkpoint before is kept as `previous`; those at multiples of `keep_every` for good, in a folder beside it.
     """
 
-    def __init__(self, path: Path, previous: Path, every: int, recorder: Recorder) -> None:
+    def __init__(
+        self, path: Path, previous: Path, every: int, recorder: Recorder, keep_every: int | None = None
+    ) -> None:
         self.path, self.previous, self.recorder = path, previous, recorder
         self.every = Every(every, "checkpoint_every")
+        self.keep = None if keep_every is None else Every(keep_every, "keep_every")
+        self._for_good = False  # whether what is saved now is kept
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
         self.every.start(module.images_seen)
+        if self.keep is not None:
+            self.keep.start(module.images_seen)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(module, TrainingModule)
-        if self.every.due(module.images_seen):
+        self._for_good = self.keep is not None and self.keep.due(module.images_seen)
+        if self.every.due(module.images_seen) or self._for_good:
             self.save(trainer, module)
 
     def save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
@@ -70,6 +81,8 @@ class ResumeCheckpoint(pl.Callback):
                 if trainer.is_global_zero:
                     with partial.open("rb") as file:
                         os.fsync(file.fileno())
+                    if self._for_good:  # first, for a training that goes on from `path` does not come by here again
+                        self._keep(partial, module.images_seen)
                     if self.path.is_file():
                         self.path.replace(self.previous)
                     partial.replace(self.path)
@@ -79,6 +92,13 @@ class ResumeCheckpoint(pl.Callback):
                     f"cannot write the checkpoint {self.path} at {module.images_seen} images: {error}; the previous "
                     "one is kept: free some space and run the same command again to resume"
                 ) from error
+
+    def _keep(self, checkpoint: Path, images: int) -> None:
+        folder = self.path.with_name(KEPT)
+        folder.mkdir(exist_ok=True)
+        half = folder / "half.partial"
+        shutil.copyfile(checkpoint, half)
+        half.replace(folder / f"{images:010d}.ckpt")
 
 
 def newest(path: Path, previous: Path) -> dict[str, Any] | None:
