@@ -55,7 +55,7 @@ NOT_IDENTITY_OF_TRAINER = ("devices", "num_nodes", "strategy")
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides the weights; other trainings' count by content, wherever they lie."""
-    kept = {key: by_content(value) for key, value in config.items() if key not in NOT_IDENTITY}
+    kept = {key: _deciding(key, value) for key, value in config.items() if key not in NOT_IDENTITY}
     if config.get("start_sha256") is not None:
         kept["start"] = config["start_sha256"]
     if isinstance(config.get("trainer"), Mapping):
@@ -63,7 +63,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(config.get("data"), Mapping):  # how much of a disk shards may take decides nothing
         kept["data"] = by_content({k: v for k, v in config["data"].items() if k != "cache_limit"})
     if isinstance(config.get("model"), Mapping):
-        kept["model"] = {key: by_content(value) for key, value in config["model"].items() if key != "likelihood"}
+        kept["model"] = {key: _deciding(key, value) for key, value in config["model"].items() if key != "likelihood"}
     budget = config.get("budget") or {}
     if budget.get("seconds") is not None:
         kept["budget"] = {k: v for k, v in budget.items() if k != "images"}  # which are measured, not chosen
@@ -84,6 +84,14 @@ def by_content(node: Any) -> Any:
     if not isinstance(node, Mapping) or node.get("sha256") is None:
         return node
     return {key: value for key, value in node.items() if key not in ("run", "folder", "model", "download")}
+
+
+def _deciding(key: str, value: Any) -> Any:
+    node = by_content(value)
+    if key == "first_stage" and node is not value:
+        # measured at every start, and equal up to rounding only where another device encodes
+        return {name: part for name, part in node.items() if name not in ("latent", "scale")}
+    return node
 
 
 def recipe_hash(config: Mapping[str, Any]) -> str:

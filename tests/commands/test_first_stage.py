@@ -1,15 +1,18 @@
 """First stages: the latents of a run or of diffusers' autoencoder, kept once; what cannot be one."""
 
+import itertools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_runs import Train, command
+from tiny_runs import LATENT, Train, command, digest
 
+from genbench.app import first_stage
 from genbench.app.build import load_model
 from genbench.app.first_stage import DiffusersStage, TrainedStage, latents
 from genbench.core import Batch, Condition, ConfigError, FirstStage, ImageSpec, RunError
@@ -138,9 +141,6 @@ def test_missing_and_changed_first_stages_are_refused(vae: str, tmp_path: Path) 
         DiffusersStage(folder, DIGITS)
 
 
-LATENT = ("first_stage=run", "backbone=dit_digits", "backbone.patch=1", "sampler.steps=3")
-
-
 def test_diffusion_learns_latents_and_draws_images(vae: str, tiny: Train) -> None:
     run = tiny("ddpm", *LATENT, f"first_stage.run={vae}")
     kept = run.config.first_stage
@@ -160,6 +160,18 @@ def test_a_first_stage_counts_by_its_weights_wherever_they_lie(vae: str, tiny: T
     save_file({name: 2.0 * value for name, value in load_file(weights).items()}, weights)
     with pytest.raises(RunError, match=rf"first_stage\.sha256: {there} there, {sha256_of(weights)} here"):
         tiny("ddpm", *LATENT, f"first_stage.run={moved}")
+
+
+def test_a_run_goes_on_where_latents_come_out_otherwise_in_their_last_digits(
+    vae: str, tiny: Train, unplug: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on another kind of device: the scale of before is kept, whatever is measured."""
+    overrides = (*LATENT, f"first_stage.run={vae}", "training.checkpoint_every=128")
+    straight = tiny("ddpm", *overrides, folder="straight")
+    unplug(1, "ddpm", *overrides)
+    other = itertools.chain([1.0 + 2.0**-20], itertools.repeat(1.0))  # in the measuring, and not in the training
+    monkeypatch.setattr(first_stage, "latents", lambda stage, dataset: latents(stage, dataset) * next(other))
+    assert digest(tiny("ddpm", *overrides).weights) == digest(straight.weights)
 
 
 @pytest.mark.parametrize("damaged", ["config.json", "diffusion_pytorch_model.safetensors"])

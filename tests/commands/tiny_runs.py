@@ -12,6 +12,7 @@ Train = Callable[..., Run]
 
 FAMILIES = ("vae", "dcgan", "pixel_gpt", "ddpm")
 TINY = ("budget.images=640", "logger=none", "protocol=quick", "training.log_every=128")
+LATENT = ("first_stage=run", "backbone=dit_digits", "backbone.patch=1", "sampler.steps=3")
 
 
 def command(name: str, *overrides: str) -> None:

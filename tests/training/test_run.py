@@ -90,6 +90,15 @@ def test_how_much_disk_shards_may_take_is_no_part_of_an_experiment() -> None:
     assert hashed() == hashed(cache_limit=1) == hashed(cache_limit=2) != hashed(resident_limit=6)
 
 
+def test_what_is_measured_of_a_first_stage_is_no_part_of_an_experiment_that_knows_its_weights() -> None:
+    def hashed(**stage: object) -> str:
+        node = {"run": "r", "latent": None, "scale": 1.0, "sha256": "a"} | stage
+        return recipe_hash(CONFIG | {"first_stage": node, "model": {"a": 1, "first_stage": node}})
+
+    assert hashed() == hashed(scale=1.0000001) == hashed(latent={"channels": 4}) != hashed(sha256="b")
+    assert hashed(sha256=None) != hashed(sha256=None, scale=1.0000001)
+
+
 def test_a_folder_of_before_selections_is_found_again(tmp_path: Path) -> None:
     old = CONFIG | {"training": {"clip": 1.0}}
     new = CONFIG | {"training": {"clip": 1.0, "select": None, "preview_every": 5}}

@@ -17,11 +17,13 @@ from tqdm import tqdm
 
 from genbench.app.build import build, load_model, resolve
 from genbench.app.device import pick_device
+from genbench.app.kept import kept_config
 from genbench.app.paths import cache_dir
 from genbench.core import Autoencoder, Condition, ConfigError, FirstStage, GenbenchError, GenerativeModel, ImageSpec
 from genbench.core.errors import first_line
 from genbench.core.pixels import to_float
 from genbench.data.dataset import ImageDataset
+from genbench.evaluation.ranks import from_first
 from genbench.evaluation.store import Chunk, ChunkStore
 from genbench.families.diffusion import Diffusion
 from genbench.features.files import sha256_of
@@ -150,6 +152,25 @@ def settle_first_stage(config: DictConfig, dataset: ImageDataset) -> dict[str, A
         config.first_stage.latent = {"_target_": "genbench.core.ImageSpec", **asdict(stage.latent)}
         config.first_stage.scale, config.first_stage.sha256 = 1.0 / deviation, stage.sha256
     return resolve(config)
+
+
+def settle_scale(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The config with the latents' scale that the run folder keeps or, in a new run, the first process measured.
+
+    Raises:
+        RunError: the folder holds another experiment.
+    """
+    stage = config["first_stage"]
+    if stage is None:
+        return config
+
+    def scale() -> float:
+        kept = kept_config(config, folder)
+        return float(stage["scale"] if kept is None else kept.first_stage.scale)
+
+    # latents that another process or kind of device encodes have another deviation in its last digits
+    settled = stage | {"scale": from_first("look for the scale measured before", scale)}
+    return config | {"first_stage": settled, "model": config["model"] | {"first_stage": settled}}
 
 
 def remember_latents(model: GenerativeModel, dataset: ImageDataset) -> None:

@@ -10,9 +10,9 @@ import pytorch_lightning as pl
 
 from genbench.app.budget import whole_batches
 from genbench.app.fitting import fit, trainer_of, training_data, training_model, training_module
+from genbench.app.kept import kept_config
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation.ranks import from_first, rank
-from genbench.run import Run
 from genbench.training.module import TrainingModule
 from genbench.training.numerics import numerics
 
@@ -44,11 +44,8 @@ def settle_seconds(config: dict[str, Any], dataset: ImageDataset, folder: Path) 
 
 
 def _kept(config: dict[str, Any], folder: Path) -> int | None:
-    if not (folder / "config.yaml").is_file():
-        return None
-    run = Run.open(folder)
-    run.require_same(config)
-    return int(run.config.budget.images)
+    kept = kept_config(config, folder)
+    return None if kept is None else int(kept.budget.images)
 
 
 def images_per_second(config: dict[str, Any], dataset: ImageDataset, folder: Path) -> float:

@@ -16,7 +16,7 @@ from pytorch_lightning.loggers.logger import Logger
 from genbench.app.budget import flops_of_run, settle_budget
 from genbench.app.build import build, open_data
 from genbench.app.device import make_current, training_device
-from genbench.app.first_stage import settle_first_stage
+from genbench.app.first_stage import settle_first_stage, settle_scale
 from genbench.app.fitting import fit, trainer_of, training_data, training_model, training_module
 from genbench.app.launch import check_accelerator, check_processes
 from genbench.app.manifest import manifest
@@ -92,7 +92,7 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     if rank() == 0 and (unfit := unfit_features(plain)):
         log.warning("this training cannot be judged as it stands: %s", unfit)
     folder = Path(plain["run_dir"] or default_folder(plain))
-    plain = settle_seconds(plain, dataset, folder)
+    plain = settle_seconds(settle_scale(plain, folder), dataset, folder)
     # built before the folder is made, so that values which cannot be built from leave none behind
     module = training_module(training_model(plain, dataset), plain)
     module.configure_optimizers()
