@@ -5,11 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from tiny_runs import LATENT, TINY
 
 from genbench.app import first_stage, training
 from genbench.app.compose import compose
+from genbench.core import GenbenchError
 from genbench.evaluation.ranks import distributed, rank
 
 
@@ -28,7 +31,25 @@ def scale(folder: Path, vae: str) -> float:
     return taken[0]
 
 
+def images(folder: Path) -> str:
+    """What a training says of a folder that has one image less on the second machine."""
+    own, random = folder / f"disk{rank()}", np.random.default_rng(0)
+    for number in range(40):
+        path = own / ("train", "test")[number % 4 // 2] / "ab"[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
+    if rank() == 1:
+        (own / "train" / "a" / "00.png").unlink()
+    data = ["data=image_folder", f"data.root={own}", "data.channels=1"]
+    try:
+        training.train(compose("train", ["model=vae", *TINY, *data, "trainer=ddp_cpu", f"run_dir={folder / 'odd'}"]))
+    except GenbenchError as error:
+        return f"{type(error).__name__}: {error}"
+    return "trained"
+
+
 if __name__ == "__main__":
     folder, vae = Path(sys.argv[1]), sys.argv[2]
     with distributed():
-        (folder / f"rank{rank()}.json").write_text(json.dumps({"scale": scale(folder, vae)}))
+        found = {"scale": scale(folder, vae), "images": images(folder)}
+        (folder / f"rank{rank()}.json").write_text(json.dumps(found))
