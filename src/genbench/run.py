@@ -19,6 +19,7 @@ results/HASH.json    judgements, one file per protocol; HASH.NAME.json of sample
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -124,7 +125,7 @@ class Run:
         """Makes the folder with its config and manifest, all at once; an existing run of the same experiment is kept.
 
         Raises:
-            RunError: the folder holds another experiment or something else, or cannot be written.
+            RunError: the folder holds another experiment or something else, cannot be written, or is just being made.
         """
         if path.is_file():
             raise RunError(f"{path} is a file: choose another run_dir")
@@ -143,8 +144,11 @@ class Run:
             write_json(partial / "manifest.json", dict(manifest))
             partial.chmod(0o755)
             partial.replace(path)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                # what it measured, such as the images of a budget in seconds, may differ from what was found here
+                raise RunError(f"another process trains in {path}: wait for it, or choose another run_dir") from error
             raise
         return cls(path)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from genbench import run as run_module
 from genbench.core import RunError, files
 from genbench.core.files import write_atomically, write_json
 from genbench.run import Run, recipe_hash
@@ -124,6 +125,20 @@ def test_a_failed_creation_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         Run.create(tmp_path / "r", CONFIG, {"bad": float("nan")})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_that_make_a_folder_at_once_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def later(path: Path, value: object) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(run_module, "write_json", write_json)
+            Run.create(tmp_path / "r", CONFIG, {"first": True})
+        write_json(path, value)
+
+    monkeypatch.setattr(run_module, "write_json", later)
+    with pytest.raises(RunError, match=r"another process trains in .*: wait for it, or choose another"):
+        Run.create(tmp_path / "r", CONFIG, {"first": False})
+    assert Run.open(tmp_path / "r").manifest == {"first": True}
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
 def test_missing_pieces_are_named(tmp_path: Path) -> None:
