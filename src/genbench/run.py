@@ -273,8 +273,13 @@ class Run:
         self.tidy()
 
     def tidy(self) -> None:
-        """Removes what only an unfinished training needs, and halves of files that killed attempts left."""
-        for needless in (self.checkpoint, self.previous, self.best, *self.path.rglob("*.partial")):
+        """Removes what only an unfinished training needs, and halves of its files that killed attempts left.
+
+        Halves of what an evaluation writes, or `sample`, are theirs, who may be at work.
+        """
+        patterns = ("*.partial", "ema/.images-*.partial", "samples/.[0-9]*.png.*.partial")
+        halves = [half for pattern in patterns for half in self.path.glob(pattern)]
+        for needless in (self.checkpoint, self.previous, self.best, *halves):
             needless.unlink(missing_ok=True)
 
     def result_path(self, protocol: str, variation: str | None = None) -> Path:

@@ -141,6 +141,23 @@ def test_of_two_that_make_a_folder_at_once_one_is_refused(tmp_path: Path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
+def test_halves_of_the_trainings_files_are_tidied_up_and_no_others(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r", CONFIG, {})
+    own = {"checkpoint.partial", "weights.safetensors", "ema/images-000000000640.safetensors", "samples/0000000640.png"}
+    others = {"ema/length-0.1.safetensors", "samples/n4_seed0.npz", "results/ab.json", "results/.draws/0/0.safetensors"}
+    halves = {name: run.path / name if name.endswith(".partial") else half(run.path / name) for name in own | others}
+    for path in halves.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    run.tidy()
+    assert {name for name, path in halves.items() if path.exists()} == others
+
+
+def half(path: Path) -> Path:
+    """What `write_atomically` calls a file that is not whole."""
+    return path.with_name(f".{path.name}.0123abcd.partial")
+
+
 def test_missing_pieces_are_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no run folder"):
         Run.open(tmp_path / "absent")
