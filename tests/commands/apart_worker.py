@@ -22,7 +22,7 @@ def scale(folder: Path, vae: str) -> float:
     command = ["model=ddpm", *TINY, *LATENT, f"first_stage.run={vae}", "trainer=ddp_cpu", f"run_dir={folder / 'run'}"]
 
     def note(*arguments: Any) -> None:
-        taken.append(arguments[-2].model.first_stage.scale)
+        taken.append(arguments[3].model.first_stage.scale)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(first_stage, "latents", lambda *of: encode(*of) * (1.0 + rank()))
