@@ -23,11 +23,9 @@ class Pruned(Exception):  # noqa: N818  no error: a training that was worth no m
 
 
 class Report(Protocol):
-    """Whom the previews are told, and who says whether to go on."""
+    """Whom the previews are told, and who says whether to go on, and keeps it where not."""
 
     def hopeless(self, step: int, numbers: Mapping[str, float]) -> bool: ...
-
-    def stopped(self, step: int) -> None: ...
 
 
 class Pruning(pl.Callback):
@@ -50,12 +48,9 @@ class Pruning(pl.Callback):
         seen, every = module.images_seen, self.preview.every.images
         if self.preview.looked_at != seen or seen >= module.images:
             return
-        step = seen // every * every
-        hopeless = self.report is not None and self.report.hopeless(step, self.preview.numbers)
+        hopeless = self.report is not None and self.report.hopeless(seen // every * every, self.preview.numbers)
         if self._agreed(hopeless, trainer.world_size):
             self.checkpoint.save(trainer, module)
-            if self.report is not None:
-                self.report.stopped(step)
             raise Pruned(seen)
 
     @staticmethod
