@@ -22,7 +22,7 @@ def missing() -> list[str]:
 
 
 def configuration(folder: Path, first_port: int) -> str:
-    """Two partitions on the same nodes: jobs of `high` send those of `main` back into the queue."""
+    """Partitions on the same nodes: jobs of `high` send those of `main` back into the queue, and end `spot`'s."""
     user, host = subprocess.check_output(["id", "-un"], text=True).strip(), socket.gethostname()
     nodes = [
         f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={first_port + 1 + i} CPUs={CPUS} Boards=1 "
@@ -65,6 +65,7 @@ MinJobAge=600
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 {chr(10).join(nodes)}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=120
+PartitionName=spot Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=CANCEL GraceTime=5
 PartitionName=high Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=100 PreemptMode=OFF
 """
 

@@ -23,12 +23,15 @@ log = logging.getLogger(__name__)
 
 ACTIVE = frozenset(
     {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESIZING"}
-    | {"SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED", "PREEMPTED", "SPECIAL_EXIT"}
+    | {"SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED", "SPECIAL_EXIT"}
 )
-"""States of a job that is not over; a preempted one is about to be requeued."""
+"""States of a job that is not over."""
 
-STOPPED = frozenset({"CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "REVOKED"})
-"""States of a job that is over though its command was not."""
+STOPPED = frozenset({None, "CANCELLED", "PREEMPTED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "REVOKED"})
+"""States of a job that is over though its command was not; None is of one that SLURM has forgotten.
+
+One that is preempted to be requeued is COMPLETING and then PENDING; PREEMPTED it is for good.
+"""
 
 EVERY = 5.0
 """Seconds between two looks at the queue."""
