@@ -1,6 +1,7 @@
 """What a job of SLURM is told to have come to: on a real one, with shell scripts in the place of trainings."""
 
 import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,14 @@ def test_a_job_that_is_preempted_for_good_was_stopped(run_scripts: RunScripts) -
     assert found is not None
     assert "is PREEMPTED for SLURM" in found.reason
     assert found.stopped
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_job_that_left_at_a_signal_and_is_not_to_come_back_was_stopped(run_scripts: RunScripts) -> None:
+    scripts = {f"exit {128 + signal.SIGUSR2}": True, "kill -KILL $$": True, "exit 1": False, "kill -SEGV $$": False}
+    found = run_scripts(*scripts, additional_parameters={"requeue": False})
+    assert [failure and failure.stopped for failure in found] == list(scripts.values())
 
 
 def test_a_job_that_is_forgotten_without_a_result_was_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

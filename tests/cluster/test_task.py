@@ -1,5 +1,6 @@
 """What a task of a job does to its process, and how many of them a job needs."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +63,28 @@ def test_a_job_with_other_tasks_than_devices_is_refused_before_it_waits(
 )
 def test_a_job_with_a_task_for_each_device_is_let_pass(trainer: dict[str, Any], launcher: dict[str, Any]) -> None:
     check_tasks({"trainer": trainer}, launcher)
+
+
+REFUSED = """
+import os, signal
+from genbench.app import cli
+from genbench.cluster.slurm import Task
+
+def refuse(number, frame):
+    raise RuntimeError("timed-out too many times")
+
+def dispatch(arguments):
+    try:
+        os.kill(os.getpid(), signal.SIGUSR2)
+    except Exception:  # as Hydra does
+        return 1
+
+cli.dispatch = dispatch
+signal.signal(signal.SIGUSR2, refuse)
+Task([])()
+"""
+
+
+def test_a_task_that_may_not_come_back_leaves_at_the_signal() -> None:
+    done = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGUSR2, done.stderr

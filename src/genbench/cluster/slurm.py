@@ -7,15 +7,17 @@ accounting leaves the submitter waiting for ever.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
-from genbench.cluster.job import Failure, Job, described
+from genbench.cluster.job import STOPS, Failure, Job, described
 from genbench.core import ConfigError
 from genbench.core.errors import first_line
 
@@ -54,6 +56,16 @@ class Task:
         """
         from genbench.app.cli import dispatch
 
+        requeue: Any = signal.getsignal(signal.SIGUSR2)
+
+        def leave(number: int, frame: FrameType | None) -> None:
+            # submitit raises where a job may not come back, which must not look like a failure of the command
+            try:
+                requeue(number, frame)
+            except Exception as error:
+                raise SystemExit(128 + number) from error
+
+        signal.signal(signal.SIGUSR2, leave)
         sys.argv = ["genbench", *self.arguments]
         if code := dispatch(self.arguments):
             raise SystemExit(code)
@@ -82,6 +94,11 @@ def run_slurm(jobs: Sequence[Job], settings: Mapping[str, Any]) -> list[Failure 
     timeouts = given.pop("max_num_timeout")
     # until Python listens for it, the signal of a preemption must not kill the job
     given["setup"] = ["trap '' USR2", *given.get("setup", [])]
+    # sbatch has no --requeue=false but --no-requeue
+    others = given.get("additional_parameters", {})
+    given["additional_parameters"] = {
+        f"no-{key}" if value is False else key: value is False or value for key, value in others.items()
+    }
     try:
         executor = submitit.SlurmExecutor(jobs[0].folder / "slurm" / "%j", max_num_timeout=timeouts)
         executor.update_parameters(**given)
@@ -110,9 +127,11 @@ def _watch(jobs: Mapping[Any, Job], array: str) -> list[Failure | None]:
     while len(ended) < len(jobs):
         states = queue(array)
         for submitted, job in jobs.items():
-            if submitted in ended or (states is None) or states.get(submitted.job_id, "") in ACTIVE:
+            if submitted in ended or states is None:
                 continue
-            ended[submitted] = _outcome(submitted, job, states.get(submitted.job_id))
+            if (seen := states.get(submitted.job_id, FORGOTTEN)).state in ACTIVE:
+                continue
+            ended[submitted] = _outcome(submitted, job, seen)
             if (told := ended[submitted]) is None:
                 log.info("%s: done", job.title)
             else:
@@ -122,24 +141,39 @@ def _watch(jobs: Mapping[Any, Job], array: str) -> list[Failure | None]:
     return [ended[submitted] for submitted in jobs]
 
 
-def queue(array: str) -> dict[str, str] | None:
-    """The state of every job of an array, by id; those SLURM has forgotten are left out, None while it is silent."""
-    command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={array}", "--format=%i %T"]
+class Seen(NamedTuple):
+    """What SLURM says of a job: its state, None if it has forgotten it, and its exit code, negative of a signal."""
+
+    state: str | None
+    code: int
+
+
+FORGOTTEN = Seen(None, 0)
+
+
+def queue(array: str) -> dict[str, Seen] | None:
+    """What is said of every job of an array, by id; those SLURM has forgotten are left out, None while it is silent."""
+    columns = "JobArrayID:64,State:64,exit_code:64"
+    command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={array}", f"--Format={columns}"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60.0)
     except (OSError, subprocess.TimeoutExpired):
         return None
     if said.returncode and "Invalid job id" not in said.stderr:
         return None
-    return {line.split()[0]: line.split()[1] for line in said.stdout.splitlines()}
+    rows = [line.split() for line in said.stdout.splitlines()]
+    return {job: Seen(state, os.waitstatus_to_exitcode(int(status))) for job, state, status in rows}
 
 
-def _outcome(submitted: Any, job: Job, state: str | None) -> Failure | None:
+def _outcome(submitted: Any, job: Job, seen: Seen) -> Failure | None:
     """Why a job that is over failed, or None: for SLURM and in its own words it went well."""
+    state, code = seen
     if state in (None, "COMPLETED") and _within(PATIENCE, lambda: _succeeded(submitted.paths.result_pickle)):
         return None
     paths = [submitted.paths.stderr, submitted.paths.stdout]
-    return Failure(described(job, f"is {state or 'gone'} for SLURM ({submitted.job_id})", paths), state in STOPPED)
+    # one that saves at a signal and is not to come back has FAILED for SLURM
+    stopped = state in STOPPED or (state == "FAILED" and (-code if code < 0 else code - 128) in STOPS)
+    return Failure(described(job, f"is {state or 'gone'} for SLURM ({submitted.job_id})", paths), stopped)
 
 
 def _succeeded(result: Path) -> bool:
