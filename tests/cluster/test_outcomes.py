@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -48,9 +49,22 @@ def test_a_job_that_is_preempted_for_good_was_stopped(run_scripts: RunScripts) -
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_job_that_left_at_a_signal_and_is_not_to_come_back_was_stopped(run_scripts: RunScripts) -> None:
-    scripts = {f"exit {128 + signal.SIGUSR2}": True, "kill -KILL $$": True, "exit 1": False, "kill -SEGV $$": False}
+    scripts = {f"exit {128 + signal.SIGUSR2}": True, "exit 1": False, "kill -KILL $$": False}
     found = run_scripts(*scripts, additional_parameters={"requeue": False})
     assert [failure and failure.stopped for failure in found] == list(scripts.values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("death", ["exit 1", "kill -KILL $$"])
+def test_a_task_that_dies_ends_those_that_wait_for_it(death: str, run_scripts: RunScripts) -> None:
+    begin = time.monotonic()
+    script = f"[ $SLURM_PROCID = 1 ] && {{ sleep 2; {death}; }}; trap '' TERM; exec sleep 200"
+    (found,) = run_scripts(script, nodes=2)
+    assert time.monotonic() - begin < 100.0
+    assert found is not None
+    assert "is FAILED for SLURM" in found.reason
+    assert not found.stopped
 
 
 def test_a_job_that_is_forgotten_without_a_result_was_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

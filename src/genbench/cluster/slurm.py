@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from genbench.cluster.job import STOPS, Failure, Job, described
+from genbench.cluster.job import Failure, Job, described
 from genbench.core import ConfigError
 from genbench.core.errors import first_line
 
@@ -33,6 +33,12 @@ STOPPED = frozenset({None, "CANCELLED", "PREEMPTED", "TIMEOUT", "NODE_FAIL", "BO
 """States of a job that is over though its command was not; None is of one that SLURM has forgotten.
 
 One that is preempted to be requeued is COMPLETING and then PENDING; PREEMPTED it is for good.
+"""
+
+SAVED = frozenset(128 + each for each in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2))
+"""Exit codes of a command that saved at a signal, which FAILED for SLURM unless it is put back into the queue.
+
+No others: where a task fails, srun kills those beside it.
 """
 
 EVERY = 5.0
@@ -94,6 +100,8 @@ def run_slurm(jobs: Sequence[Job], settings: Mapping[str, Any]) -> list[Failure 
     timeouts = given.pop("max_num_timeout")
     # until Python listens for it, the signal of a preemption must not kill the job
     given["setup"] = ["trap '' USR2", *given.get("setup", [])]
+    # else they may wait as long as a collective has patience for one that is gone
+    given["srun_args"] = ["--kill-on-bad-exit=1", *given.get("srun_args", [])]
     # sbatch has no --requeue=false but --no-requeue
     others = given.get("additional_parameters", {})
     given["additional_parameters"] = {
@@ -142,7 +150,7 @@ def _watch(jobs: Mapping[Any, Job], array: str) -> list[Failure | None]:
 
 
 class Seen(NamedTuple):
-    """What SLURM says of a job: its state, None if it has forgotten it, and its exit code, negative of a signal."""
+    """What SLURM says of a job: its state, None if it has forgotten it, and its exit code, negative if by a signal."""
 
     state: str | None
     code: int
@@ -171,8 +179,7 @@ def _outcome(submitted: Any, job: Job, seen: Seen) -> Failure | None:
     if state in (None, "COMPLETED") and _within(PATIENCE, lambda: _succeeded(submitted.paths.result_pickle)):
         return None
     paths = [submitted.paths.stderr, submitted.paths.stdout]
-    # one that saves at a signal and is not to come back has FAILED for SLURM
-    stopped = state in STOPPED or (state == "FAILED" and (-code if code < 0 else code - 128) in STOPS)
+    stopped = state in STOPPED or (state == "FAILED" and code in SAVED)
     return Failure(described(job, f"is {state or 'gone'} for SLURM ({submitted.job_id})", paths), stopped)
 
 
