@@ -16,7 +16,9 @@ from genbench.app.collect import all_rows
 from genbench.app.judged import judged_under
 from genbench.app.judging import read_result
 from genbench.run import Run
+from genbench.training.checkpoint import newest
 from genbench.training.jsonl import read_log
+from genbench.training.preview import Preview
 
 VAE = ("model=vae", "model.channels=[8,16]", "protocol=quick", "logger=none", "trainer=cpu", "training.log_every=128")
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-2))"
@@ -92,11 +94,16 @@ def test_killed_while_a_trial_trains_it_goes_on_with_every_trial_once(study, tmp
 TINY = ("budget.images=128", "budget.batch_size=64")
 
 
-def test_a_pruned_trial_can_be_trained_to_its_end(study, tmp_path: Path, capsys) -> None:
-    own = tmp_path / "conf" / "hydra" / "sweeper" / "pruner"
+def pruner_of_all(folder: Path) -> tuple[str, ...]:
+    """What a study is given to stop every trial at its first preview."""
+    own = folder / "conf" / "hydra" / "sweeper" / "pruner"
     own.mkdir(parents=True)
     (own / "harsh.yaml").write_text("_target_: optuna.pruners.ThresholdPruner\nupper: 0.0\n")
-    harsh = ("hydra/sweeper/pruner=harsh", "--config-dir", "conf")
+    return "hydra/sweeper/pruner=harsh", "--config-dir", "conf"
+
+
+def test_a_pruned_trial_can_be_trained_to_its_end(study, tmp_path: Path, capsys) -> None:
+    harsh = pruner_of_all(tmp_path)
     arguments = [LR, *TINY, "training.preview_every=64", "hydra.sweeper.n_trials=1"]
     assert study(*arguments, *harsh) == 1
     said = capsys.readouterr()
@@ -109,6 +116,28 @@ def test_a_pruned_trial_can_be_trained_to_its_end(study, tmp_path: Path, capsys)
     assert [record["images"] for record in read_log(run.log) if "fd" in record] == [64, 128]
     assert study(*arguments, "hydra.sweeper.n_trials=2", "hydra/sweeper/pruner=none") == 0
     assert [trial["state"] for trial in summary(tmp_path)["trials"]] == ["pruned", "complete"]
+
+
+def test_a_signal_that_comes_as_a_trial_is_pruned_ends_the_study_too(
+    study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [LR, *TINY, "training.preview_every=64", "hydra.sweeper.n_trials=2", *pruner_of_all(tmp_path)]
+    show = Preview.show
+
+    def shot(self: Preview, *others: Any) -> None:
+        show(self, *others)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Preview, "show", shot)
+        assert study(*arguments) == 128 + signal.SIGTERM
+    s = tmp_path / "runs" / "sweeps" / "s"
+    assert [path.name for path in s.glob("trial-*")] == ["trial-0"]
+    assert newest(s / "trial-0" / "checkpoint.ckpt", s / "none")["genbench"]["images_seen"] == 64
+    record = (s / "trial-0" / "log.jsonl").read_text()
+    assert study(*arguments) == 1
+    assert [trial["state"] for trial in summary(tmp_path)["trials"]] == ["pruned", "pruned"]
+    assert (s / "trial-0" / "log.jsonl").read_text() == record
 
 
 def test_a_trial_that_fails_is_told_and_the_study_goes_on(study, tmp_path: Path, capsys) -> None:

@@ -38,8 +38,9 @@ from genbench.training.numerics import numerics
 from genbench.training.preemption import Preemption
 from genbench.training.preview import Preview
 from genbench.training.progress import Progress
-from genbench.training.pruning import Pruning
+from genbench.training.pruning import Pruned, Pruning
 from genbench.training.recorder import Recorder
+from genbench.training.replicas import reaching_others
 from genbench.training.selection import Selection
 from genbench.training.snapshots import Snapshots
 from genbench.training.wandb import WandbLogger
@@ -153,7 +154,8 @@ def _fit(
         run.checkpoint, run.previous, settings["checkpoint_every"], recorder, settings.get("keep_every")
     )
     selection = Selection(run.best, settings["select"]) if settings["select"] else None
-    callbacks: list[pl.Callback] = [recorder, checkpoint, Progress(run.path.name), Preemption(checkpoint)]
+    preemption = Preemption(checkpoint)
+    callbacks: list[pl.Callback] = [recorder, checkpoint, Progress(run.path.name), preemption]
     if settings["preview_every"] is not None:
         looks = preview(run, dataset, config, model, selection)
         callbacks[1:1] = [looks, *_pruning(config, looks, checkpoint)]
@@ -164,7 +166,13 @@ def _fit(
     with numerics(settings["matmul_precision"]):
         trainer = trainer_of(config, run.path, callbacks, loggers)
         resuming = from_first("read the checkpoint", lambda: _announce(run, module))
-        fit(trainer, module, data, config["seed"], run.checkpoint if resuming else None)
+        try:
+            fit(trainer, module, data, config["seed"], run.checkpoint if resuming else None)
+        except Pruned:
+            # its study knows that; but whoever sent a signal meanwhile wants this process to end, not the next trial
+            with reaching_others():
+                preemption.leave(world())
+            raise
     if module.images_seen != budget["images"]:
         raise TrainingError(
             f"training ended after {module.images_seen} of {budget['images']} images; run the command again to go on"

@@ -76,6 +76,15 @@ class Preemption(pl.Callback):
             dist.barrier()
         raise Stopped(128 + found)
 
+    def leave(self, devices: int) -> None:
+        """Ends the process if a signal came that found no end of a step.
+
+        Raises:
+            Stopped: one did.
+        """
+        if received := self._agreed(devices):
+            raise Stopped(128 + SIGNALS[received - 1])
+
     def _agreed(self, devices: int) -> int:
         """The strongest of what any device has received: a signal may reach one a step later than another."""
         if devices == 1:
