@@ -13,7 +13,10 @@ import wandb
 from PIL import Image
 from wandb_reader import read_offline_runs
 
+from genbench.app import judged
+from genbench.app.commands.train import run as run_command
 from genbench.app.compose import compose
+from genbench.app.judging import read_result
 from genbench.app.training import train
 from genbench.core.grid import image_grid
 from genbench.run import Run
@@ -123,6 +126,29 @@ def test_a_resumed_training_continues_its_run(
     assert [row["images"] for row in first.history] == [64, 128]
     assert [row["images"] for row in second.history] == [192, 256]
     assert digest(run.weights) == plain_weights
+
+
+def test_a_score_that_was_missing_is_told_to_the_run_that_was_finished_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    config = compose("train", [*TINY, "budget.images=64", "trainer=cpu", "judge=true", f"run_dir={folder}"])
+
+    def kill(*args: object) -> None:
+        raise RuntimeError("pulled the plug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(judged, "judge_run", kill)
+        with pytest.raises(RuntimeError, match="plug"):
+            run_command(config.copy())
+    assert Run.open(folder).finished
+    run_command(config.copy())
+    run_command(config.copy())  # nothing is new
+    trained, told = read_offline_runs(folder)
+    assert told.id == trained.id
+    assert "final/fd" not in trained.summary
+    (result,) = (folder / "results").glob("*.json")
+    assert told.summary["final/fd"] == read_result(result)["fd"]
 
 
 def refuse(*args: object, **kwargs: object) -> None:

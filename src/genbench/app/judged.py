@@ -20,7 +20,7 @@ JUDGED = "judged"
 
 
 def judge_when_finished(config: DictConfig) -> Callable[[Run], Mapping[str, Any]]:
-    """Judges a finished run under its own protocol, shows and records it, and gives its final numbers.
+    """Judges a finished run under its own protocol, shows and records it, and gives its numbers if it had none yet.
 
     Raises:
         GenbenchError: a protocol that cannot judge this data, found before anything is trained.
@@ -36,8 +36,9 @@ def judge_when_finished(config: DictConfig) -> Callable[[Run], Mapping[str, Any]
         if rank() != 0:
             return {}
         show(result)
-        if judged_under(run) != judge.hash:
-            JsonlLogger(run.log).append({"event": JUDGED, "images": run.summary["images"], "protocol": judge.hash})
+        if judged_under(run) == judge.hash:
+            return {}
+        JsonlLogger(run.log).append({"event": JUDGED, "images": run.summary["images"], "protocol": judge.hash})
         return final_numbers(result)
 
     return finished

@@ -81,7 +81,7 @@ def _open(config: DictConfig) -> tuple[ImageDataset, dict[str, Any], float | Non
 def train(config: DictConfig, judge: Judge | None = None) -> Run:
     """Trains what the config describes, resumes it when it was interrupted, or finds it finished.
 
-    `judge` is called with the finished run while its loggers are still open, and its numbers go into their summary.
+    `judge` is called with the finished run, and its numbers, if it has new ones, go into the loggers' summary.
 
     Raises:
         GenbenchError: a config, data or run folder that cannot be used; nothing finished is touched.
@@ -106,17 +106,21 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
             if rank() == 0:
                 run.tidy()  # a kill may have come between the last file and this
                 log.warning("%s is finished already: nothing to train", run.path)
-            if judge is not None:
-                judge(run)
+            if judge is not None and (numbers := judge(run)):
+                with _tracking(run, plain) as loggers:
+                    _summarise(loggers, numbers)
             return run
         with _tracking(run, plain) as loggers:
             flops = flops_of_run(run, plain, dataset, flops) if loggers else None
             _fit(run, dataset, plain, module, loggers, flops)
-            numbers = judge(run) if judge is not None else {}
-            for logger in loggers:
-                if isinstance(logger, WandbLogger):
-                    logger.summarise(numbers)
+            _summarise(loggers, judge(run) if judge is not None else {})
     return run
+
+
+def _summarise(loggers: list[Logger], numbers: Mapping[str, Any]) -> None:
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.summarise(numbers)
 
 
 @contextmanager

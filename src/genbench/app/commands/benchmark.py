@@ -183,11 +183,12 @@ def _done(
     failure = cell.folder / FAILURE
 
     def judge_finished(run: Run) -> dict[str, Any]:
+        known = run.result_path(judge.hash).is_file()
         with kept_draws(run) as draws:
             for variation in _variations(resolve(run.config), ways):
                 judge_drawn(run, draws, variation)
             result = judge_drawn(run, draws, None)
-        return final_numbers(result)
+        return {} if known else final_numbers(result)
 
     def judge_drawn(run: Run, draws: Path, variation: Variation | None) -> dict[str, Any]:
         model = load_model(run, variation and dict(variation.sampler), judge.protocol.weights).to(device)
