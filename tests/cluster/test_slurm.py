@@ -149,13 +149,32 @@ def test_a_job_out_of_time_is_saved_and_requeued_until_it_is_done(submit: Submit
     assert images == sorted(images)
 
 
-def test_a_cancelled_job_is_told_and_can_go_on(submit: Submit, ask: Ask, tmp_path: Path) -> None:
+def test_a_trial_out_of_time_that_may_not_come_back_is_left_open(submit: Submit, tmp_path: Path) -> None:
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.study=s", "hydra.sweeper.n_trials=1", "optimizer.lr=1e-3,1e-4"]
+    short = ["hydra.launcher.time=1", "hydra.launcher.signal_delay_s=40"]
+    once = "hydra.launcher.additional_parameters.requeue=false"
+    code, err = finished(
+        submit(*search, *LONG, "budget.images=10000000", "protocol=quick", "trainer=cpu", *short, once)
+    )
+    assert code == 1
+    assert "trial 0 was stopped: " in err
+    (trial,) = json.loads((tmp_path / "runs" / "sweeps" / "s" / "study.json").read_text())["trials"]
+    assert trial["state"] == "running"
+    assert "is FAILED for SLURM" in trial["reason"]
+
+
+def test_a_cancelled_job_is_told_and_can_go_on_from_where_it_was(submit: Submit, ask: Ask, tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
-    process = submit(*LONG, "budget.images=200000", "trainer=cpu", f"run_dir={run.path}")
-    wait_for(run.checkpoint, process)
+    # no checkpoint is due: what there is was saved at the signal
+    long = ["logger=none", "training.checkpoint_every=1000000", "training.log_every=128", "model=vae"]
+    process = submit(*long, "budget.images=200000", "trainer=cpu", f"run_dir={run.path}")
+    wait_for(run.log, process)
+    assert not run.checkpoint.exists()
     ask("scancel", "--user=root", "--partition=main")
     code, err = finished(process)
     assert code == 1
     assert "is CANCELLED for SLURM" in err
     assert not run.finished
-    assert newest(run.checkpoint, run.previous)["genbench"]["images_seen"] > 0
+    (log,) = tmp_path.glob("sweep/slurm/*/*_log.err")
+    (at,) = re.findall(r"SIGTERM: saved at (\d+) images", log.read_text())
+    assert newest(run.checkpoint, run.previous)["genbench"]["images_seen"] == int(at) > 0
