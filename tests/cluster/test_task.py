@@ -11,6 +11,7 @@ import pytest
 from genbench.app.cli import COMMAND_VARIABLE
 from genbench.app.launch import check_tasks
 from genbench.cluster.job import Job
+from genbench.cluster.slurm import run_slurm
 from genbench.core import ConfigError
 from hydra_plugins.genbench_launchers import SlurmLauncher
 
@@ -88,3 +89,11 @@ Task([])()
 def test_a_task_that_may_not_come_back_leaves_at_the_signal() -> None:
     done = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True, check=False)
     assert done.returncode == 128 + signal.SIGUSR2, done.stderr
+
+
+def test_a_machine_without_slurm_is_told_what_runs_jobs_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        ConfigError, match=r"hydra/launcher=slurm: .*srun.*: without SLURM, hydra/launcher=process runs"
+    ):
+        run_slurm([Job(0, ("train",), (), tmp_path)], {"max_num_timeout": 1, "time": 1})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,7 +127,8 @@ def run_slurm(jobs: Sequence[Job], settings: Mapping[str, Any]) -> list[Failure 
 def _refusal(error: Exception) -> str:
     """The line of a refusal that says why."""
     lines = [line for line in str(error).splitlines() if "error:" in line]
-    return lines[-1].partition("error:")[2].strip() if lines else first_line(error)
+    said = lines[-1].partition("error:")[2].strip() if lines else first_line(error)
+    return said if shutil.which("sbatch") else f"{said}: without SLURM, hydra/launcher=process runs jobs here"
 
 
 def _watch(jobs: Mapping[Any, Job], array: str) -> list[Failure | None]:
