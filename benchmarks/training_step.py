@@ -1,15 +1,14 @@
-"""A training step of one U-Net at 32x32: genbench against diffusers' unconditional loop, and the fast settings.
+"""A training step of one U-Net at 32x32: genbench against diffusers' unconditional loop.
 
-    python benchmarks/training_step.py [--width 128] [--batch 64] [--steps 20] [--fast bf16 ...] [--curve N]
+    python benchmarks/training_step.py [--width 128] [--batch 64] [--steps 20] [--curve N]
 
 Both train the same `UNet2DModel` (--width 128: DDPM's, 35.7 M parameters) to predict the noise, with AdamW, gradients
 cut at 1, a learning rate schedule and an average of the weights, on the same images at one precision: genbench by its
 Lightning module with its records and progress, the peer by accelerate as diffusers' example of unconditional
 generation does it, reading its loss every step. denoising-diffusion-pytorch takes part where it is installed (`pip
 install denoising-diffusion-pytorch`), with a U-Net of its own of as many parameters as its widths allow and its
-trainer's step and defaults. Rounds alternate; figures are medians of the rounds' ratios. --fast times
-settings of ours against our own default; --curve compares losses of bfloat16 with those of 32 bits over N steps of the
-same seeds.
+trainer's step and defaults. Rounds alternate; figures are medians of the rounds' ratios. --curve compares losses of
+bfloat16 with those of 32 bits over N steps of the same seeds. `precision.py` has the settings that make steps faster.
 """
 
 from __future__ import annotations
@@ -45,13 +44,6 @@ from genbench.training.progress import Progress
 from genbench.training.recorder import Recorder
 
 WARM = 3
-FAST: dict[str, dict[str, Any]] = {
-    "channels_last": {"channels_last": True},
-    "bf16": {"precision": "bf16-mixed"},
-    "bf16_channels_last": {"precision": "bf16-mixed", "channels_last": True},
-    "compile": {"compile": True},
-    "all": {"precision": "bf16-mixed", "channels_last": True, "compile": True},
-}
 CUDA = torch.cuda.is_available()
 
 
@@ -192,15 +184,6 @@ def library(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def native_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself: without, it gains little or nothing over 32 bits."""
-    if CUDA:
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    told = Path("/proc/cpuinfo")
-    flags = set(told.read_text().split()) if told.is_file() else set()
-    return not flags.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
-
-
 def adamw(parameters: Any) -> torch.optim.Optimizer:
     """The optimiser of all sides."""
     return torch.optim.AdamW(parameters, lr=2e-4)
@@ -235,6 +218,13 @@ def curve(task: Task, steps: int) -> None:
     )
 
 
+def quiet() -> None:
+    """Leaves out what the libraries say about loaders and loggers that are not theirs."""
+    for name in ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning|diffusers|accelerate")
+
+
 def main() -> None:
     """Prints all of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -242,19 +232,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=100 if CUDA else 5, help="timed in a round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--fast", nargs="*", choices=sorted(FAST), default=sorted(FAST) if CUDA else [])
     parser.add_argument("--curve", type=int, default=0, help="steps of the comparison of losses, 0 for none")
     arguments = parser.parse_args()
-    for name in ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"pytorch_lightning|diffusers|accelerate")
+    quiet()
     with tempfile.TemporaryDirectory() as folder:
         images(Path(folder) / "images.npz", 4096)
         task, steps = Task(Path(folder) / "images.npz", arguments.width, arguments.batch), arguments.steps
         parameters = sum(p.numel() for p in build(task.config["backbone"]).parameters())
         where = torch.cuda.get_device_name() if CUDA else f"{torch.get_num_threads()} threads"
         print(f"UNet2DModel of {parameters / 1e6:.2f} M parameters, batch {arguments.batch} at 32x32, {where}")
-        print(f"this processor {'has' if native_bfloat16() else 'has no'} instructions for bfloat16")
         sides: dict[str, Callable[[], float]] = {
             "genbench": lambda: task.ours(steps).seconds,
             "diffusers": lambda: task.diffusers(steps),
@@ -264,9 +250,6 @@ def main() -> None:
         else:
             sides["denoising-diffusion-pytorch"] = lambda: task.denoising_diffusion_pytorch(steps)
         alternate(arguments.rounds, sides)
-        if arguments.fast:
-            fast = {name: lambda name=name: task.ours(steps, **FAST[name]).seconds for name in arguments.fast}
-            alternate(arguments.rounds, {"default": sides["genbench"], **fast})
         if arguments.curve:
             curve(task, arguments.curve)
 
