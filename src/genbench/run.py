@@ -20,7 +20,6 @@ results/HASH.json    judgements, one file per protocol; HASH.NAME.json of sample
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import shutil
 import tempfile
@@ -35,70 +34,11 @@ from torch import Tensor
 from genbench.core import RunError
 from genbench.core.differences import differences
 from genbench.core.files import write_atomically, write_json
+from genbench.identity import identity
 
 Weights = Literal["ema", "raw"] | float
 """Which weights of a run: the averaged (or selected) ones, those of the last step, or an average put together
 afterwards of this relative length."""
-
-# what may differ between two trainings that end in the same weights
-NOT_IDENTITY = (
-    *("name", "run_dir", "logger", "group", "tags", "protocol", "metric", "features", "likelihood", "judge", "trial"),
-    "start_sha256",  # stands for `start`
-)
-NOT_IDENTITY_OF_TRAINING = (
-    *("workers", "log_every", "checkpoint_every", "keep_every", "preview_every", "ema_snapshot_every", "watchdog"),
-    "activation_checkpointing",  # gradients are bit-equal
-    "nonfinite",  # unless it skips: a training that is not stopped is one that had nothing to stop for
-)
-# a batch is the same on however many devices
-NOT_IDENTITY_OF_TRAINER = ("devices", "num_nodes", "strategy")
-
-
-def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a resolved config that decides the weights; other trainings' count by content, wherever they lie."""
-    kept = {key: _deciding(key, value) for key, value in config.items() if key not in NOT_IDENTITY}
-    if config.get("start_sha256") is not None:
-        kept["start"] = config["start_sha256"]
-    if isinstance(config.get("trainer"), Mapping):
-        kept["trainer"] = {k: v for k, v in config["trainer"].items() if k not in NOT_IDENTITY_OF_TRAINER}
-    if isinstance(config.get("data"), Mapping):  # how much of a disk shards may take decides nothing
-        kept["data"] = by_content({k: v for k, v in config["data"].items() if k != "cache_limit"})
-    if isinstance(config.get("model"), Mapping):
-        kept["model"] = {key: _deciding(key, value) for key, value in config["model"].items() if key != "likelihood"}
-    budget = config.get("budget") or {}
-    if budget.get("seconds") is not None:
-        kept["budget"] = {k: v for k, v in budget.items() if k != "images"}  # which are measured, not chosen
-    training = config.get("training") or {}
-    kept["training"] = {k: v for k, v in training.items() if k not in (*NOT_IDENTITY_OF_TRAINING, "select")}
-    if training.get("nonfinite") == "skip":
-        kept["training"]["nonfinite"] = "skip"
-    if training.get("select") is not None:
-        # then the weights that are kept depend on which are looked at, and on what they are compared with
-        kept["training"] |= {key: training[key] for key in ("select", "preview_every")}
-        kept["features"] = config.get("features")
-        kept["protocol"] = {"reference": (config.get("protocol") or {}).get("reference")}
-    return kept
-
-
-def by_content(node: Any) -> Any:
-    """A node without the path of what its sha256 tells: what lies elsewhere today is still the same."""
-    if not isinstance(node, Mapping) or node.get("sha256") is None:
-        return node
-    return {key: value for key, value in node.items() if key not in ("run", "folder", "model", "download")}
-
-
-def _deciding(key: str, value: Any) -> Any:
-    node = by_content(value)
-    if key == "first_stage" and node is not value:
-        # measured at every start, and equal up to rounding only where another device encodes
-        return {name: part for name, part in node.items() if name not in ("latent", "scale")}
-    return node
-
-
-def recipe_hash(config: Mapping[str, Any]) -> str:
-    """Eight hex digits of everything that decides the weights except the seed."""
-    recipe = {key: value for key, value in identity(config).items() if key != "seed"}
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
 class Run:
@@ -146,10 +86,13 @@ class Run:
             partial.replace(path)
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
-            if isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-                # what it measured, such as the images of a budget in seconds, may differ from what was found here
+            if not (isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY)):
+                raise
+            run = cls.open(path)
+            if OmegaConf.to_container(run.config) != dict(config):
+                # what it measured, such as the images of a budget in seconds, is not what was measured here
                 raise RunError(f"another process trains in {path}: wait for it, or choose another run_dir") from error
-            raise
+            return run
         return cls(path)
 
     @classmethod

@@ -22,7 +22,7 @@ from genbench.app.entry import JobFailedError, JobStoppedError
 from genbench.app.paths import user_dir
 from genbench.cluster.job import Failure, Job
 
-DECIDE_DEVICES = ("trainer", "+trainer", "experiment", "+experiment")
+DECIDE_DEVICES = ("trainer", "experiment")
 """How overrides begin that say on how many devices a job trains."""
 
 
@@ -95,7 +95,9 @@ class SlurmLauncher(_Commands):
         from genbench.cluster.slurm import run_slurm
 
         if os.environ[COMMAND_VARIABLE] == "train":  # a benchmark has looked at its cells itself
-            given = [tuple(each for each in job.arguments if each.startswith(DECIDE_DEVICES)) for job in jobs]
+            given = [
+                tuple(each for each in job.arguments if each.lstrip("+").startswith(DECIDE_DEVICES)) for job in jobs
+            ]
             for overrides in dict.fromkeys(given):
                 check_tasks({"trainer": resolve(compose("train", overrides).trainer)}, self.settings)
         return run_slurm(jobs, self.settings)

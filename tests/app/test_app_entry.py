@@ -163,6 +163,17 @@ def test_a_key_that_a_launcher_does_not_have_is_told_in_a_line(monkeypatch, comm
     assert message in str(genbench(monkeypatch, "train", "-m", chosen, key, "seed=1,2"))
 
 
+def test_a_launcher_that_goes_on_from_another_has_its_keys(monkeypatch, command, tmp_path):
+    ran = []
+    command("train", ran.append)
+    site = tmp_path / "hydra" / "launcher" / "site.yaml"
+    site.parent.mkdir(parents=True)
+    site.write_text("defaults: [process, _self_]\nat_once: 2\n")
+    own = ["--config-dir", str(tmp_path), "hydra/launcher=site", "hydra.launcher.at_once=3", "logger=none"]
+    genbench(monkeypatch, "train", *own)
+    assert len(ran) == 1
+
+
 def test_a_process_started_for_another_device_finds_the_command(monkeypatch, command):
     got = []
     command("evaluate", got.append)

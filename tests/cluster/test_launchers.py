@@ -114,6 +114,9 @@ def test_a_cell_of_a_benchmark_may_have_two_devices(tmp_path: Path) -> None:
     assert code == 1
     assert err.rstrip().splitlines()[-1].startswith("error: 1 of 2 cells failed (two-s1)"), err
     assert "training stopped" in read_failure(tmp_path / "two" / "cells" / "two-s1")
+    code, err = genbench(tmp_path, *common, "cell.trainer=ddp_cpu", "only=one-s1", "out=both")
+    assert code == 0, err
+    assert "Traceback" not in err
     assert genbench(tmp_path, *common, "only=one-s1", "out=alone")[0] == 0
     together, alone = (Run.open(tmp_path / name / "cells" / "one-s1") for name in ("two", "alone"))
     assert together.config.trainer.devices == 2

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from genbench.benchmark.leaderboard import read_leaderboard
+from genbench.cluster.job import Job
 from genbench.cluster.ray import Needs, run_ray
 from genbench.core import ConfigError
 from genbench.run import Run
@@ -155,7 +156,9 @@ def test_the_cells_of_a_benchmark_are_tasks(submit: Submit, tmp_path: Path) -> N
     assert [row["status"] for row in read_leaderboard(tmp_path / "out") if row["family"] != "control"] == ["ok"]
 
 
-def test_what_is_no_cluster_or_no_need_of_a_job_is_told(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_cluster_or_no_need_of_a_job_is_told(
+    head: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(
@@ -164,3 +167,7 @@ def test_what_is_no_cluster_or_no_need_of_a_job_is_told(head: str, monkeypatch: 
         run_ray([], "127.0.0.1:1", Needs(1, 0), 0)
     with pytest.raises(ConfigError, match=r"hydra/launcher=ray refuses hydra.launcher: .*num_cpus"):
         run_ray([], head, Needs(-1, 0), 0)
+    (lost,) = run_ray([Job(0, ("train",), ("seed=1",), tmp_path / "nowhere")], head, Needs(1, 0), 0)
+    assert lost is not None
+    assert not lost.stopped
+    assert re.match(r"job 0 \(seed=1\) could not be started by Ray: .*No such file or directory", lost.reason)

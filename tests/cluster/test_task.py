@@ -39,6 +39,7 @@ def test_a_signal_to_save_does_not_reach_a_task_that_is_done() -> None:
             "nodes=2 hydra.launcher.ntasks_per_node=1, which are 1 and 1",
         ),
         (["devices=4"], {"ntasks_per_node": 2}, "nodes=1 hydra.launcher.ntasks_per_node=4, which are 1 and 2"),
+        (["+devices=4"], {"ntasks_per_node": 2}, "nodes=1 hydra.launcher.ntasks_per_node=4, which are 1 and 2"),
         (["devices=[0,2]"], {"nodes": 2}, "nodes=1 hydra.launcher.ntasks_per_node=2, which are 2 and 1"),
     ],
 )
@@ -46,7 +47,8 @@ def test_a_job_with_other_tasks_than_devices_is_refused_before_it_waits(
     trainer: list[str], settings: dict[str, int], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(COMMAND_VARIABLE, "train")
-    job = Job(0, ("train", "seed=2", "trainer=ddp_cpu", *(f"trainer.{each}" for each in trainer)), (), tmp_path)
+    given = [f"++trainer.{each[1:]}" if each.startswith("+") else f"trainer.{each}" for each in trainer]
+    job = Job(0, ("train", "seed=2", "trainer=ddp_cpu", *given), (), tmp_path)
     with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
         SlurmLauncher(**{"nodes": 1, "ntasks_per_node": 1, **settings}).run([job])
     assert not list(tmp_path.iterdir())

@@ -68,6 +68,28 @@ def test_a_signal_to_all_of_a_trainings_processes_leaves_its_readers_at_work(num
     assert "Traceback" not in err
 
 
+ENDS_EARLY = """
+import multiprocessing, sys
+from genbench.app.build import build
+from genbench.app.compose import compose
+from genbench.data.loader import TrainLoader
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    table = build(compose("train", ["data=shapes", "data.resident_limit=0", "logger=none"]).data).table("train")
+    batches = iter(TrainLoader(table, 16, 16_000, 0, workers=2))
+    print(len(next(batches)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_readers_end_with_a_training_that_left_them_at_work(method: str, tmp_path: Path) -> None:
+    (tmp_path / "ends.py").write_text(ENDS_EARLY)
+    command = [sys.executable, str(tmp_path / "ends.py"), method]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120.0)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "16", "")
+
+
 @pytest.mark.parametrize(
     ("number", "environment", "asked"),
     [

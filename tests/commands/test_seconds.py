@@ -13,7 +13,8 @@ from genbench.app import throughput
 from genbench.app.compose import compose
 from genbench.app.training import train
 from genbench.core import ConfigError, RunError
-from genbench.run import Run, recipe_hash
+from genbench.identity import recipe_hash
+from genbench.run import Run
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.module import TrainingModule
 

@@ -16,6 +16,7 @@ from genbench.app.collect import all_rows
 from genbench.app.judged import judged_under
 from genbench.app.judging import read_result
 from genbench.run import Run
+from genbench.training import preemption
 from genbench.training.checkpoint import newest
 from genbench.training.jsonl import read_log
 from genbench.training.preview import Preview
@@ -118,19 +119,23 @@ def test_a_pruned_trial_can_be_trained_to_its_end(study, tmp_path: Path, capsys)
     assert [trial["state"] for trial in summary(tmp_path)["trials"]] == ["pruned", "complete"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2], ids=lambda number: number.name)
 def test_a_signal_that_comes_as_a_trial_is_pruned_ends_the_study_too(
-    study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals, study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(preemption, "requeue", lambda: asked.append("requeue"))
     arguments = [LR, *TINY, "training.preview_every=64", "hydra.sweeper.n_trials=2", *pruner_of_all(tmp_path)]
     show = Preview.show
 
     def shot(self: Preview, *others: Any) -> None:
         show(self, *others)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patch:
         patch.setattr(Preview, "show", shot)
-        assert study(*arguments) == 128 + signal.SIGTERM
+        assert study(*arguments) == 128 + number
+    assert asked == ["requeue"] * (number != signal.SIGTERM)  # which cancels
     s = tmp_path / "runs" / "sweeps" / "s"
     assert [path.name for path in s.glob("trial-*")] == ["trial-0"]
     assert newest(s / "trial-0" / "checkpoint.ckpt", s / "none")["genbench"]["images_seen"] == 64

@@ -15,7 +15,8 @@ from genbench.app.compose import compose
 from genbench.app.launch import check_accelerator
 from genbench.core import ConfigError, RunError, TrainingError
 from genbench.families.vae import VAE
-from genbench.run import Run, recipe_hash
+from genbench.identity import recipe_hash
+from genbench.run import Run
 from genbench.training.ema import EMA
 from genbench.training.jsonl import read_log
 

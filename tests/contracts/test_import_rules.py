@@ -19,14 +19,15 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": {"core", "features", "shapes"},
     "families": {"core", "networks", "conditioning", "diffusion"},
     "training": {"core"},
-    "run": {"core"},
+    "identity": set(),
+    "run": {"core", "identity"},
     "evaluation": {"core", "features", "metrics"},
     "benchmark": {"core", "features", "metrics", "evaluation"},
     "sweep": {"core"},
     "cluster": {"core", "app"},  # a job is a command line
     "app": {
         *("core", "networks", "conditioning", "diffusion", "shapes", "data", "features", "metrics", "families"),
-        *("training", "run", "evaluation", "benchmark", "sweep"),
+        *("training", "identity", "run", "evaluation", "benchmark", "sweep"),
     },
     "__main__": {"app"},
     "__init__": set(),

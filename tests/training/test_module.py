@@ -15,7 +15,7 @@ from genbench.core.model import Losses
 from genbench.data.digits import Digits
 from genbench.data.order import BatchOrder
 from genbench.families.gan import DCGAN
-from genbench.training.checkpoint import InPlace, ResumeCheckpoint
+from genbench.training.checkpoint import InPlace, ResumeCheckpoint, read
 from genbench.training.lr import Constant, Cosine
 from genbench.training.module import TrainingModule
 from genbench.training.recorder import Recorder
@@ -152,6 +152,22 @@ def test_a_checkpoint_that_cannot_be_written_keeps_the_old_one(tmp_path: Path, m
     with pytest.raises(RunError, match="No space left on device"):
         fit(module(Regression(), 640), 640, [recorder, ResumeCheckpoint(path, before, 128, recorder)])
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("c.ckpt", b"old")]
+
+
+def test_what_is_kept_for_good_does_not_depend_on_who_else_saves(tmp_path: Path) -> None:
+    recorder, path = Recorder(64), tmp_path / "c.ckpt"
+    checkpoint = ResumeCheckpoint(path, tmp_path / "p.ckpt", 10_000, recorder, keep_every=256)
+
+    class Saves(pl.Callback):
+        def on_train_batch_end(self, trainer, module, *others) -> None:
+            if module.images_seen in (320, 512):
+                checkpoint.save(trainer, module)
+
+    fit(module(Regression(), 640), 640, [recorder, Saves(), checkpoint, Saves()])
+    kept = {path.name: read(path)["genbench"]["images_seen"] for path in (tmp_path / "checkpoints").iterdir()}
+    assert kept == {"0000000256.ckpt": 256, "0000000512.ckpt": 512}
+    assert read(path)["genbench"]["images_seen"] == 512
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_a_disk_that_is_really_full_is_told_as_one() -> None:

@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 from genbench import run as run_module
 from genbench.core import RunError, files
 from genbench.core.files import write_atomically, write_json
-from genbench.run import Run, recipe_hash
+from genbench.identity import alike, recipe_hash
+from genbench.run import Run
 
 CONFIG = {"name": "m", "model": {"a": 1}, "seed": 3, "logger": None, "run_dir": "x"}
 WEIGHTS = {"w": torch.arange(6.0).reshape(2, 3).T}
@@ -127,23 +128,38 @@ def test_a_failed_creation_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_two_that_make_a_folder_at_once_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("measured", [640, 704])
+def test_of_two_that_make_a_folder_at_once_the_later_takes_the_firsts_unless_it_measured_otherwise(
+    measured: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {**CONFIG, "budget": {"seconds": 3, "images": 640}}
+
     def later(path: Path, value: object) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(run_module, "write_json", write_json)
-            Run.create(tmp_path / "r", CONFIG, {"first": True})
+            Run.create(tmp_path / "r", config, {"first": True})
         write_json(path, value)
 
     monkeypatch.setattr(run_module, "write_json", later)
-    with pytest.raises(RunError, match=r"another process trains in .*: wait for it, or choose another"):
-        Run.create(tmp_path / "r", CONFIG, {"first": False})
+    mine = {**CONFIG, "budget": {"seconds": 3, "images": measured}}
+    if measured == 640:
+        assert Run.create(tmp_path / "r", mine, {"first": False}).path == tmp_path / "r"
+    else:
+        with pytest.raises(RunError, match=r"another process trains in .*: wait for it, or choose another"):
+            Run.create(tmp_path / "r", mine, {"first": False})
     assert Run.open(tmp_path / "r").manifest == {"first": True}
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
 def test_halves_of_the_trainings_files_are_tidied_up_and_no_others(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "r", CONFIG, {})
-    own = {"checkpoint.partial", "weights.safetensors", "ema/images-000000000640.safetensors", "samples/0000000640.png"}
+    own = {
+        "checkpoint.partial",
+        "kept.partial",
+        "weights.safetensors",
+        "ema/images-000000000640.safetensors",
+        "samples/0000000640.png",
+    }
     others = {"ema/length-0.1.safetensors", "samples/n4_seed0.npz", "results/ab.json", "results/.draws/0/0.safetensors"}
     halves = {name: run.path / name if name.endswith(".partial") else half(run.path / name) for name in own | others}
     for path in halves.values():
@@ -151,6 +167,19 @@ def test_halves_of_the_trainings_files_are_tidied_up_and_no_others(tmp_path: Pat
         path.touch()
     run.tidy()
     assert {name for name, path in halves.items() if path.exists()} == others
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({"sha256": "a", "folder": "there", "scale": 0.5 * (1 + 1e-6)}, True),  # another device has measured it
+        ({"sha256": "a", "folder": "there", "scale": 0.6}, False),
+        ({"sha256": "b", "folder": "here", "scale": 0.5}, False),
+        (None, False),
+    ],
+)
+def test_first_stages_are_alike_up_to_the_rounding_of_their_scale(other: dict | None, same: bool) -> None:
+    assert alike("first_stage", {"sha256": "a", "folder": "here", "scale": 0.5}, other) is same
 
 
 def half(path: Path) -> Path:

@@ -67,7 +67,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def test_a_run_is_told_everything(tiny: TrainTiny, plain_weights: str) -> None:
     told = ("group=demo", "tags=[a,b c]", "logger.project=mine", "training.preview_every=128")
-    run = tiny("named", *told, judge=lambda run: {"final/fd": 1.5, "final/bits_per_dim": None})
+    run = tiny("named", *told, judge=lambda run: {"final/fd": 1.5, "final/bits_per_dim": None, "final/protocol": "p"})
     (segment,) = read_offline_runs(run.path)
     assert (segment.name, segment.group, segment.project) == ("named", "demo", "mine")
     assert sorted(segment.tags) == ["a", "b c"]
@@ -79,7 +79,7 @@ def test_a_run_is_told_everything(tiny: TrainTiny, plain_weights: str) -> None:
     assert segment.axes == {"*": "images"}
     ours = [{k: v for k, v in row.items() if not k.startswith("_")} for row in segment.history]
     metrics = [row for row in ours if "samples/filenames" not in row]
-    assert metrics == [{k: v for k, v in row.items() if k != "time"} for row in read_log(run.log)]
+    assert metrics == [{k: v for k, v in row.items() if k != "time"} for row in read_log(run.log) if "event" not in row]
     assert [row["images"] for row in metrics if "loss" in row] == [64, 128, 192, 256]
     assert segment.summary["final/fd"] == 1.5
     assert segment.summary["final/bits_per_dim"] is None
@@ -170,7 +170,7 @@ def test_a_training_goes_on_without_wandb_and_says_so_once(
         else:
             patch.setattr(wandb.Run, broken, refuse)
         previews = ["training.preview_every=256"] if broken == "Image" else []
-        run = tiny("run", *previews, judge=lambda run: {"final/fd": 1.5})
+        run = tiny("run", *previews, judge=lambda run: {"final/fd": 1.5, "final/protocol": "p"})
     assert digest(run.weights) == plain_weights
     assert [row["images"] for row in read_log(run.log) if "loss" in row] == [64, 128, 192, 256]
     (said,) = warnings_of(caplog)

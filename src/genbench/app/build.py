@@ -19,7 +19,8 @@ from genbench.core import ConfigError, GenbenchError, GenerativeModel, RunError
 from genbench.core.files import write_atomically
 from genbench.data.dataset import ImageDataset
 from genbench.families.diffusion import Diffusion
-from genbench.run import Run, Weights, by_content
+from genbench.identity import alike
+from genbench.run import Run, Weights
 from genbench.training.snapshots import put_together
 
 
@@ -125,7 +126,7 @@ def attach_guide(model: GenerativeModel, config: Mapping[str, Any]) -> None:
         raise ConfigError(f"sampler.guidance_run={path} cannot be used: {error}") from error
     theirs = resolve(source.config)["model"]
     for part in ("_target_", "schedule", "objective", "first_stage"):
-        if by_content(theirs.get(part)) != by_content(config["model"].get(part)):
+        if not alike(part, theirs.get(part), config["model"].get(part)):
             raise ConfigError(
                 f"sampler.guidance_run={path} has another {part.strip('_')} than this model: its predictions cannot "
                 "be mixed with this one's; give a run of the same, trained shorter or smaller"

@@ -21,7 +21,8 @@ from genbench.benchmark.tables import ranked
 from genbench.core import RunError
 from genbench.data.images import ResidentTable
 from genbench.data.npz import read_npz
-from genbench.run import Run, recipe_hash, suffix
+from genbench.identity import recipe_hash
+from genbench.run import Run, suffix
 from genbench.shapes import Checker
 from genbench.training.jsonl import read_log
 

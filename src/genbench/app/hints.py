@@ -52,12 +52,15 @@ def refuse_unknown_settings(arguments: Sequence[str]) -> None:
 
 
 def _keys(path: Path | None) -> list[str]:
-    """What a config file of ours has, and what its defaults bring below it."""
+    """What a config file has, and what its defaults bring below it; nothing of one that goes on from another."""
     if path is None:
         return []
     loaded = OmegaConf.load(path)
     assert isinstance(loaded, DictConfig)
-    below = {str(key) for each in loaded.get("defaults", ()) if isinstance(each, DictConfig) for key in each}
+    defaults = loaded.get("defaults", ())
+    if any(isinstance(each, str) and each != "_self_" for each in defaults):
+        return []
+    below = {str(key) for each in defaults if isinstance(each, DictConfig) for key in each}
     return sorted({str(key) for key in loaded if str(key)[0] != "_"} - {"defaults"} | below)
 
 

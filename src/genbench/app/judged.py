@@ -20,7 +20,7 @@ JUDGED = "judged"
 
 
 def judge_when_finished(config: DictConfig) -> Callable[[Run], Mapping[str, Any]]:
-    """Judges a finished run under its own protocol, shows and records it, and gives its numbers if it had none yet.
+    """Judges a finished run under its own protocol, shows the result, and gives its final numbers.
 
     Raises:
         GenbenchError: a protocol that cannot judge this data, found before anything is trained.
@@ -33,15 +33,18 @@ def judge_when_finished(config: DictConfig) -> Callable[[Run], Mapping[str, Any]
         with kept_draws(run) as draws:
             model = load_model(run, weights=judge.protocol.weights).to(device)
             result = judge_run(run, model, dataset, judge, draws)
-        if rank() != 0:
-            return {}
-        show(result)
-        if judged_under(run) == judge.hash:
-            return {}
-        JsonlLogger(run.log).append({"event": JUDGED, "images": run.summary["images"], "protocol": judge.hash})
+        if rank() == 0:
+            show(result)
         return final_numbers(result)
 
     return finished
+
+
+def note_judged(run: Run, numbers: Mapping[str, Any]) -> None:
+    """Records that a run was judged and its final numbers, if there are any, told."""
+    if numbers:
+        entry = {"event": JUDGED, "images": run.summary["images"], "protocol": numbers["final/protocol"]}
+        JsonlLogger(run.log).append(entry)
 
 
 def judged_under(run: Run) -> str | None:
@@ -51,7 +54,12 @@ def judged_under(run: Run) -> str | None:
 
 
 def final_numbers(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A result's scores and protocol as loggers' summaries have them, `final/fd` and so on."""
+    """A result's scores and protocol as loggers' summaries have them, `final/fd` and so on.
+
+    None but the first process has any: the others do not know the likelihood.
+    """
+    if rank() != 0:
+        return {}
     scores = ("bits_per_dim", *result["repeats"][0])
     numbers = {f"final/{key}": result[key] for key in scores if key != "seed"}
     return numbers | {"final/protocol": result["protocol"]}

@@ -32,7 +32,8 @@ def devices(config: Mapping[str, Any]) -> int:
         there, kind = torch.cuda.device_count(), "GPUs"
         instead = "" if there else ", or trainer=cpu, or ddp_cpu to try several"
         count = max(there, 1) if count in (-1, "auto") else count
-    if isinstance(count, int) and count > max(there, 1):
+    # two to try several devices are not too many for one core
+    if isinstance(count, int) and count > max(there, 2 if kind == "cores" else 1):
         use = f"trainer.devices={there}" if there else "trainer=auto"
         raise ConfigError(
             f"trainer.devices={trainer['devices']}: this machine has {there or 'no'} {kind}: use {use}{instead}"

@@ -13,7 +13,8 @@ from genbench.app.build import load_weights
 from genbench.app.rules import built_by, choice
 from genbench.core import ConfigError, GenbenchError, GenerativeModel
 from genbench.features.files import sha256_of
-from genbench.run import Run, by_content
+from genbench.identity import alike
+from genbench.run import Run
 
 ARCHITECTURE = ("backbone", "scheduler", "objective", "first_stage", "text_encoder")
 """The groups that say what a network's weights mean."""
@@ -84,7 +85,7 @@ def _fixes(group: str, there: Mapping[str, Any] | None, here: Mapping[str, Any] 
     """What to type for a part to be the run's."""
     if there is None or here is None:
         return [] if there is here else [f"{group}={'none' if there is None else choice(group, there)}"]
-    if by_content(there) == by_content(here):
+    if alike(group, there, here):
         return []
     if there["_target_"] != here["_target_"]:
         return [f"{group}={choice(group, there)}"]

@@ -18,6 +18,7 @@ from genbench.app.build import build, open_data
 from genbench.app.device import make_current, training_device
 from genbench.app.first_stage import settle_first_stage, settle_scale
 from genbench.app.fitting import fit, trainer_of, training_data, training_model, training_module
+from genbench.app.judged import judged_under, note_judged
 from genbench.app.launch import check_accelerator, check_processes
 from genbench.app.manifest import manifest
 from genbench.app.preview import preview
@@ -30,7 +31,8 @@ from genbench.app.trials import report_of
 from genbench.core import RunError, TrainingError
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation.ranks import from_first, rank, together, world
-from genbench.run import Run, recipe_hash
+from genbench.identity import recipe_hash
+from genbench.run import Run
 from genbench.training.checkpoint import ResumeCheckpoint, newest
 from genbench.training.jsonl import JsonlLogger
 from genbench.training.module import TrainingModule
@@ -81,7 +83,7 @@ def _open(config: DictConfig) -> tuple[ImageDataset, dict[str, Any], float | Non
 def train(config: DictConfig, judge: Judge | None = None) -> Run:
     """Trains what the config describes, resumes it when it was interrupted, or finds it finished.
 
-    `judge` is called with the finished run, and its numbers, if it has new ones, go into the loggers' summary.
+    `judge` is called with the finished run; its final numbers go into the loggers' summary, once for a protocol.
 
     Raises:
         GenbenchError: a config, data or run folder that cannot be used; nothing finished is touched.
@@ -106,14 +108,17 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
             if rank() == 0:
                 run.tidy()  # a kill may have come between the last file and this
                 log.warning("%s is finished already: nothing to train", run.path)
-            if judge is not None and (numbers := judge(run)):
+            if judge is not None and (numbers := judge(run)) and judged_under(run) != numbers["final/protocol"]:
                 with _tracking(run, plain) as loggers:
                     _summarise(loggers, numbers)
+                note_judged(run, numbers)
             return run
         with _tracking(run, plain) as loggers:
             flops = flops_of_run(run, plain, dataset, flops) if loggers else None
             _fit(run, dataset, plain, module, loggers, flops)
-            _summarise(loggers, judge(run) if judge is not None else {})
+            numbers = judge(run) if judge is not None else {}
+            _summarise(loggers, numbers)
+        note_judged(run, numbers)  # once they are told: killed before, the same command tells them
     return run
 
 
@@ -175,7 +180,7 @@ def _fit(
         except Pruned:
             # its study knows that; but whoever sent a signal meanwhile wants this process to end, not the next trial
             with reaching_others():
-                preemption.leave(world())
+                preemption.leave(trainer)
             raise
     if module.images_seen != budget["images"]:
         raise TrainingError(

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def run_ray(jobs: Sequence[Job], address: str, needs: Needs, max_retries: int) -
         _warn_of_waiting(needs, [node["Resources"] for node in nodes if node["Alive"]])
         here, environment = Path.cwd(), dict(os.environ)
         with ending_at_sigterm():
-            return _watch({task.remote(job, here, environment): job for job in jobs})
+            return _watch(jobs, lambda job: task.remote(job, here, environment))
     except SystemExit:
         raise SystemExit(128 + signal.SIGTERM) from None  # while it waits, Ray makes code 1 of any other
     finally:
@@ -109,16 +109,19 @@ def _warn_of_waiting(needs: Needs, nodes: Sequence[Mapping[str, float]]) -> None
         )
 
 
-def _watch(jobs: Mapping[Any, Job]) -> list[Failure | None]:
-    """Waits until every job is over; tells each as it ends."""
+def _watch(jobs: Sequence[Job], submit: Callable[[Job], Any]) -> list[Failure | None]:
+    """Submits every job and waits until it is over; tells each as it ends."""
     import ray
 
-    ended: dict[Any, Failure | None] = {}
+    left: dict[Any, Job] = {}
+    ended: dict[int, Failure | None] = {}
     try:
-        while left := [task for task in jobs if task not in ended]:
-            (task, *_), _ = ray.wait(left, num_returns=1)
-            job = jobs[task]
-            ended[task] = told = _outcome(task, job)
+        for job in jobs:
+            left[submit(job)] = job
+        while left:
+            (task, *_), _ = ray.wait(list(left), num_returns=1)
+            job = left.pop(task)
+            ended[job.number] = told = _outcome(task, job)
             if told is None:
                 log.info("%s: done", job.title)
             else:
@@ -127,9 +130,9 @@ def _watch(jobs: Mapping[Any, Job]) -> list[Failure | None]:
         log.warning("waiting for the jobs to save and end")
         for task in left:
             ray.cancel(task)
-        ray.wait(left, num_returns=len(left))
+        ray.wait(list(left), num_returns=len(left))
         raise
-    return [ended[task] for task in jobs]
+    return [ended[job.number] for job in jobs]
 
 
 def _outcome(task: Any, job: Job) -> Failure | None:
@@ -137,5 +140,8 @@ def _outcome(task: Any, job: Job) -> Failure | None:
 
     try:
         return failure(job, ray.get(task))
+    except ray.exceptions.RayTaskError as error:
+        # its worker could not start the process: no such folder there, or another installation
+        return Failure(f"{job.title} could not be started by Ray: {first_line(error.cause)}", stopped=False)
     except ray.exceptions.RayError as error:
         return Failure(described(job, f"was lost by Ray ({first_line(error)})", [job.output]), stopped=True)

@@ -172,7 +172,15 @@ def queue(array: str) -> dict[str, Seen] | None:
     if said.returncode and "Invalid job id" not in said.stderr:
         return None
     rows = [line.split() for line in said.stdout.splitlines()]
-    return {job: Seen(state, os.waitstatus_to_exitcode(int(status))) for job, state, status in rows}
+    return {job: Seen(state, _exit_code(status)) for job, state, status in (row for row in rows if len(row) == 3)}
+
+
+def _exit_code(status: str) -> int:
+    """What a wait status says; 0 of one that is none, as of a job that has not run."""
+    try:
+        return os.waitstatus_to_exitcode(int(status))
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _outcome(submitted: Any, job: Job, seen: Seen) -> Failure | None:

@@ -1,5 +1,6 @@
 """What feeds training: the batches that are left of a budget of images."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -90,12 +91,13 @@ def _ended_by_parent_alone(worker: int) -> None:
         return
     stops = {signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    parent = os.getppid()
+    started_by = multiprocessing.parent_process()  # not the server that forked it, where there is one
+    assert started_by is not None
 
     def listen() -> None:
-        while signal.sigwaitinfo(stops).si_pid != parent:
+        while signal.sigwaitinfo(stops).si_pid != started_by.pid:
             pass
-        os._exit(128 + signal.SIGTERM)
+        os._exit(0)  # as torch's own workers end, which are then not told as dead
 
     threading.Thread(target=listen, daemon=True).start()
 

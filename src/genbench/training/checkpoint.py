@@ -51,7 +51,6 @@ class ResumeCheckpoint(pl.Callback):
         self.path, self.previous, self.recorder = path, previous, recorder
         self.every = Every(every, "checkpoint_every")
         self.keep = None if keep_every is None else Every(keep_every, "keep_every")
-        self._for_good = False  # whether what is saved now is kept
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
@@ -63,9 +62,13 @@ class ResumeCheckpoint(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(module, TrainingModule)
-        self._for_good = self.keep is not None and self.keep.due(module.images_seen)
-        if self.every.due(module.images_seen) or self._for_good:
+        if self.every.due(module.images_seen) or self._for_good(module):
             self.save(trainer, module)
+        if self.keep is not None:
+            self.keep.due(module.images_seen)
+
+    def _for_good(self, module: TrainingModule) -> bool:
+        return self.keep is not None and self.keep.passes(module.images_seen)
 
     def save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """Writes beside the old checkpoint, then takes its place; a crash between leaves at least one of the two.
@@ -75,30 +78,33 @@ class ResumeCheckpoint(pl.Callback):
         """
         self.recorder.flush(trainer, module)
         with module.off_the_clock():
-            partial = self.path.with_suffix(".partial")
+            partial, copy = self.path.with_suffix(".partial"), self.path.with_name("kept.partial")
             try:
                 trainer.save_checkpoint(partial)
                 if trainer.is_global_zero:
                     with partial.open("rb") as file:
                         os.fsync(file.fileno())
-                    if self._for_good:  # first, for a training that goes on from `path` does not come by here again
-                        self._keep(partial, module.images_seen)
+                    if self._for_good(module):
+                        # first, for a training that goes on from `path` does not come by here again
+                        shutil.copyfile(partial, copy)
+                        self._keep(copy, module.images_seen)
                     if self.path.is_file():
                         self.path.replace(self.previous)
                     partial.replace(self.path)
             except OSError as error:
-                partial.unlink(missing_ok=True)
+                for half in (partial, copy):
+                    half.unlink(missing_ok=True)
                 raise RunError(
                     f"cannot write the checkpoint {self.path} at {module.images_seen} images: {error}; the previous "
                     "one is kept: free some space and run the same command again to resume"
                 ) from error
 
-    def _keep(self, checkpoint: Path, images: int) -> None:
+    def _keep(self, copy: Path, images: int) -> None:
         folder = self.path.with_name(KEPT)
         folder.mkdir(exist_ok=True)
-        half = folder / "half.partial"
-        shutil.copyfile(checkpoint, half)
-        half.replace(folder / f"{images:010d}.ckpt")
+        with copy.open("rb") as file:
+            os.fsync(file.fileno())
+        copy.replace(folder / f"{images:010d}.ckpt")
 
 
 def newest(path: Path, previous: Path) -> dict[str, Any] | None:

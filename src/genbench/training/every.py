@@ -21,6 +21,10 @@ class Every:
 
     def due(self, images_seen: int) -> bool:
         """Whether a multiple lies in (last count asked about, `images_seen`]."""
-        passed = images_seen // self.images > self._last // self.images
+        passed = self.passes(images_seen)
         self._last = images_seen
         return passed
+
+    def passes(self, images_seen: int) -> bool:
+        """What `due` would say, which may be asked again."""
+        return images_seen // self.images > self._last // self.images

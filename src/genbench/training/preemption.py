@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -69,21 +69,24 @@ class Preemption(pl.Callback):
         found = SIGNALS[received - 1]
         if trainer.is_global_zero:
             log.warning("%s: saved at %d images; the same command goes on", found.name, module.images_seen)
-            if found != signal.SIGTERM:
-                requeue()
-        if trainer.world_size > 1:
-            # SLURM may end a job of which one process is gone
-            dist.barrier()
-        raise Stopped(128 + found)
+        self._leave(found, trainer)
 
-    def leave(self, devices: int) -> None:
-        """Ends the process if a signal came that found no end of a step.
+    def leave(self, trainer: pl.Trainer) -> None:
+        """Ends the process if a signal came that found no end of a step; everything is saved.
 
         Raises:
             Stopped: one did.
         """
-        if received := self._agreed(devices):
-            raise Stopped(128 + SIGNALS[received - 1])
+        if received := self._agreed(trainer.world_size):
+            self._leave(SIGNALS[received - 1], trainer)
+
+    def _leave(self, found: signal.Signals, trainer: pl.Trainer) -> NoReturn:
+        if trainer.is_global_zero and found != signal.SIGTERM:
+            requeue()
+        if trainer.world_size > 1:
+            # SLURM may end a job of which one process is gone
+            dist.barrier()
+        raise Stopped(128 + found)
 
     def _agreed(self, devices: int) -> int:
         """The strongest of what any device has received: a signal may reach one a step later than another."""

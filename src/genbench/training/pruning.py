@@ -48,7 +48,8 @@ class Pruning(pl.Callback):
         seen, every = module.images_seen, self.preview.every.images
         if self.preview.looked_at != seen or seen >= module.images:
             return
-        hopeless = self.report is not None and self.report.hopeless(seen // every * every, self.preview.numbers)
+        with module.off_the_clock():  # its file may be busy
+            hopeless = self.report is not None and self.report.hopeless(seen // every * every, self.preview.numbers)
         if self._agreed(hopeless, trainer.world_size):
             self.checkpoint.save(trainer, module)
             raise Pruned(seen)

@@ -63,22 +63,24 @@ def run(config: DictConfig) -> None:
         todo = [cell for cell in todo if cell.folder.name == only]
         if not todo:
             raise ConfigError(f"only={only}: {benchmark['name']} has the cells {every}: choose one of them")
-    elif launch.is_started():
+    launch.join_srun()
+    if only is None and launch.is_started():
         raise ConfigError(
             "genbench benchmark starts the processes of its cells itself: give it without torchrun or srun"
         )
     configs = [compose("train", [*cell.overrides, f"run_dir={written(str(cell.folder))}"]) for cell in todo]
     jobs = list(zip(todo, configs, strict=True))
     ways = benchmark.get("samplers") or {}
-    _check(todo, configs, ways)
     if only is not None:
         if launch.handed_over(resolve(configs[0]), "benchmark"):
             return
         with distributed():
+            _check(todo, configs, ways)
             dataset, judge, device = _judgement(configs[0])
             if not _done(*jobs[0], dataset, judge, device, ways):
                 raise RunError(f"cell {only} failed; its error is above")
         return
+    _check(todo, configs, ways)
     dataset, judge, device = _judgement(configs[0])
     _controls(folder, dataset, judge)
     if _launcher() == "basic" and all(launch.devices(resolve(each)) == 1 for each in configs):
@@ -183,12 +185,11 @@ def _done(
     failure = cell.folder / FAILURE
 
     def judge_finished(run: Run) -> dict[str, Any]:
-        known = run.result_path(judge.hash).is_file()
         with kept_draws(run) as draws:
             for variation in _variations(resolve(run.config), ways):
                 judge_drawn(run, draws, variation)
             result = judge_drawn(run, draws, None)
-        return {} if known else final_numbers(result)
+        return final_numbers(result)
 
     def judge_drawn(run: Run, draws: Path, variation: Variation | None) -> dict[str, Any]:
         model = load_model(run, variation and dict(variation.sampler), judge.protocol.weights).to(device)
