@@ -60,7 +60,7 @@ SlurmctldParameters=preempt_send_user_signal
 JobRequeue=1
 ReturnToService=2
 InactiveLimit=0
-KillWait=30
+KillWait=10
 MinJobAge=600
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 {chr(10).join(nodes)}

@@ -273,7 +273,7 @@ def test_the_disk_holds_no_more_fetched_shards_than_allowed(folders, url, tmp_pa
 @pytest.mark.skipif(shutil.which("curl") is None, reason="webdataset fetches with curl")
 def test_a_url_that_gives_something_else_is_named(folders, url, out: Path) -> None:
     root, _ = url
-    with pytest.raises(DataError, match=r"/nowhere/index\.jsonl cannot be read"):
+    with pytest.raises(DataError, match=r"/nowhere/index\.jsonl cannot be fetched: look whether data\.root"):
         streamed(f"{root}/nowhere")
     with pytest.raises(ConfigError, match=r"data\.on_error=skip checks shards on disk"):
         streamed(root, on_error="skip")
