@@ -33,14 +33,14 @@ def test_what_a_signal_stops_goes_on_from_that_step(
         if module.images_seen == 192:
             os.kill(os.getpid(), SIGNALS[family])
 
-    handlers = {each: signal.getsignal(each) for each in preemption.SIGNALS}
+    handlers = {each: signal.getsignal(each) for each in preemption.STOPS}
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "on_train_batch_end", shot)
         patch.delenv("SLURM_JOB_ID", raising=False)
         with pytest.raises(SystemExit) as stop:
             tiny(family, folder="shot")
     assert stop.value.code == 128 + SIGNALS[family]
-    assert {each: signal.getsignal(each) for each in preemption.SIGNALS} == handlers
+    assert {each: signal.getsignal(each) for each in preemption.STOPS} == handlers
     run = Run(tmp_path / "shot")
     assert newest(run.checkpoint, run.previous)["genbench"]["images_seen"] == 192
     assert digest(tiny(family, folder="shot").weights) == digest(straight.weights)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from safetensors.torch import save_file
-from tiny_trainings import Crash, Flipped, Regression, module
+from tiny_trainings import Crash, Flipped, Regression, bare_trainer, module
 from torch import Tensor, nn
 
 from genbench.core import Batch, Noise
@@ -38,18 +38,8 @@ def trained(path: Path, *others: pl.Callback, resumed: bool = False) -> dict[str
     torch.manual_seed(0)
     model, recorder = Dropping(), Recorder(BATCH)
     ours = module(model, IMAGES)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=2,
-        strategy=Replicas(),
-        logger=False,
-        callbacks=[recorder, ResumeCheckpoint(path, path.with_suffix(".before"), BATCH, recorder), *others],
-        max_epochs=1,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        use_distributed_sampler=False,
-    )
+    checkpoint = ResumeCheckpoint(path, path.with_suffix(".before"), BATCH, recorder)
+    trainer = bare_trainer([recorder, checkpoint, *others], devices=2, strategy=Replicas())
     pl.seed_everything(1, verbose=False)
     data = ImageDataModule(Flipped(), BATCH, IMAGES, seed=3)
     try:

@@ -5,10 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
 from safetensors.torch import save_file
-from tiny_trainings import Kept, Regression
+from tiny_trainings import Kept, Regression, bare_trainer
 
 from genbench.core import Batch, Noise
 from genbench.core.model import Losses
@@ -47,18 +46,8 @@ if __name__ == "__main__":
         torch.manual_seed(0)
         module = TrainingModule(Faulty(), lambda p: torch.optim.Adam(p, lr=0.01), Constant(), IMAGES, nonfinite="skip")
         logger = Kept()
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            devices=2,
-            strategy=Replicas(),
-            logger=logger,
-            callbacks=[Recorder(BATCH), Watchdog(0.5, folder / f"hang-rank{rank()}.txt")],
-            max_epochs=1,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            use_distributed_sampler=False,
-        )
+        callbacks = [Recorder(BATCH), Watchdog(0.5, folder / f"hang-rank{rank()}.txt")]
+        trainer = bare_trainer(callbacks, devices=2, strategy=Replicas(), logger=logger)
         trainer.fit(module, ImageDataModule(Digits(), BATCH, IMAGES, seed=5))
         there = {**module.raw_state_dict(), **{f"average of {k}": v for k, v in module.ema.state_dict().items()}}
         there["skipped"] = torch.tensor([record["skipped"] for record in logger.records])

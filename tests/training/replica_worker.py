@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from safetensors.torch import save_file
 from small_models import CHANNELS, FAMILIES, text_to_image
-from tiny_trainings import Doubled, Flipped, Kept
+from tiny_trainings import Doubled, Flipped, Kept, bare_trainer
 
 from genbench.conditioning.text.learned import LearnedEncoder
 from genbench.core import GenerativeModel, ImageSpec
@@ -57,18 +57,8 @@ def trained(name: str, accumulate: int) -> tuple[GenerativeModel, list[dict[str,
         model, lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9), Cosine(), IMAGES, accumulate=accumulate
     )
     logger = Kept()
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=world,
-        strategy=Replicas() if world > 1 else "auto",
-        logger=logger,
-        callbacks=[Recorder(64)],
-        max_epochs=1,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        use_distributed_sampler=False,
-    )
+    strategy = Replicas() if world > 1 else "auto"
+    trainer = bare_trainer([Recorder(64)], devices=world, strategy=strategy, logger=logger)
     pl.seed_everything(1, verbose=False)  # as training does: processes are set back to this seed
     trainer.fit(module, Doubled(Flipped(), BATCH, IMAGES, seed=3))
     assert module.images_seen == IMAGES

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.precision import MixedPrecision
+from tiny_trainings import bare_trainer
 from torch import Tensor, nn
 
 from genbench.core import Batch, Condition, GenerativeModel, ImageSpec, Noise, TrainStep
@@ -67,14 +68,6 @@ def fit(
     **trainer: object,
 ) -> None:
     """Trains on the digits in batches of 64 with this scaler, on the CPU."""
-    pl.Trainer(
-        **({"accelerator": "cpu", "devices": 1} | trainer),
-        max_epochs=1,
-        logger=logger or False,
-        callbacks=list(callbacks),
-        plugins=[MixedPrecision("16-mixed", "cpu", scaler)],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        use_distributed_sampler=False,
-    ).fit(module, ImageDataModule(Digits(), 64, images, seed=5), ckpt_path=ckpt, weights_only=True)
+    mixed = MixedPrecision("16-mixed", "cpu", scaler)
+    ours = bare_trainer(callbacks, logger=logger or False, plugins=[mixed], **trainer)
+    ours.fit(module, ImageDataModule(Digits(), 64, images, seed=5), ckpt_path=ckpt, weights_only=True)

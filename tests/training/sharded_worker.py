@@ -10,7 +10,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from safetensors.torch import save_file
-from tiny_trainings import SPEC, Doubled, Flipped, Kept, Regression
+from tiny_trainings import SPEC, Doubled, Flipped, Kept, Regression, bare_trainer
 from torch import Tensor
 
 from genbench.conditioning.text.learned import LearnedEncoder
@@ -27,7 +27,7 @@ from genbench.families.gan import DCGAN
 from genbench.networks.backbone import Backbone
 from genbench.networks.dit import DiT
 from genbench.networks.unet import UNet
-from genbench.training.checkpoint import InPlace, ResumeCheckpoint
+from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.lr import Cosine
 from genbench.training.module import TrainingModule
 from genbench.training.preview import Preview
@@ -115,24 +115,14 @@ def trained(name: str, folder: Path, start: Path | None = None) -> tuple[Trainin
         return to_uint8(images), {"fd": float(images.square().mean())}, None
 
     logger, recorder = Kept(), Recorder(64)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=world(),
-        strategy=Sharded() if world() > 1 else "auto",
-        logger=logger,
-        callbacks=[
-            recorder,
-            Preview(folder, 128, look, Selection(folder / "best.safetensors", "fd")),
-            Snapshots(folder, 128),
-            ResumeCheckpoint(folder / "last.ckpt", folder / "previous.ckpt", SAVED, recorder),
-        ],
-        plugins=[InPlace()],
-        max_epochs=1,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        use_distributed_sampler=False,
-    )
+    callbacks = [
+        recorder,
+        Preview(folder, 128, look, Selection(folder / "best.safetensors", "fd")),
+        Snapshots(folder, 128),
+        ResumeCheckpoint(folder / "last.ckpt", folder / "previous.ckpt", SAVED, recorder),
+    ]
+    strategy = Sharded() if world() > 1 else "auto"
+    trainer = bare_trainer(callbacks, devices=world(), strategy=strategy, logger=logger)
     pl.seed_everything(1, verbose=False)
     trainer.fit(module, Doubled(Flipped(), BATCH, IMAGES, seed=3), ckpt_path=start, weights_only=True)
     assert module.images_seen == IMAGES

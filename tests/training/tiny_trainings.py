@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -73,6 +74,21 @@ class Kept(pl.loggers.logger.DummyLogger):
         self.records.append(metrics)
 
 
+def bare_trainer(callbacks: Sequence[pl.Callback], **chosen: Any) -> pl.Trainer:
+    """Lightning's for one epoch on the CPU, which writes and prints nothing of its own; on one device unless chosen."""
+    usual = {"accelerator": "cpu", "devices": 1, "logger": False, "plugins": [InPlace()]}
+    return pl.Trainer(
+        **{**usual, **chosen},
+        callbacks=list(callbacks),
+        max_epochs=1,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
 def fit(
     module: TrainingModule,
     images: int,
@@ -80,19 +96,7 @@ def fit(
     ckpt: Path | None = None,
     logger: Kept | None = None,
 ) -> pl.Trainer:
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=1,
-        logger=logger or False,
-        callbacks=callbacks,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        plugins=[InPlace()],
-    )
+    trainer = bare_trainer(callbacks, logger=logger or False)
     data = ImageDataModule(Digits(), batch_size=64, images=images, seed=5)
     trainer.fit(module, data, ckpt_path=ckpt, weights_only=True)
     return trainer

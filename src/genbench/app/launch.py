@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genbench.core import ConfigError, TrainingError
+from genbench.core.processes import STOPS
 
 
 def devices(config: Mapping[str, Any]) -> int:
@@ -175,7 +176,7 @@ def start(processes: int, arguments: Sequence[str]) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    from genbench.training.preemption import SIGNALS, STARTED_BY
+    from genbench.training.preemption import STARTED_BY
 
     # processes on one machine share its cores
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
@@ -191,7 +192,7 @@ def start(processes: int, arguments: Sequence[str]) -> None:
         rdzv_endpoint="localhost:0",
         max_restarts=0,
         monitor_interval=0.2,
-        signals_to_handle=",".join(each.name for each in (*SIGNALS, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)),
+        signals_to_handle=",".join(each.name for each in (*STOPS, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)),
     )
     # its own account of a failure repeats what the process said, in many lines
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)

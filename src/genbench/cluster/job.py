@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections import deque
@@ -9,10 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from genbench.core.processes import STOPS
+
+log = logging.getLogger(__name__)
+
 TOLD = 12
 """Lines of a failed job's output that are shown."""
 
-STOPS = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+ENDS = (*STOPS, signal.SIGHUP, signal.SIGINT, signal.SIGKILL)
 """Signals by which a process is stopped from outside; others tell of its own faults."""
 
 
@@ -54,7 +59,15 @@ def failure(job: Job, code: int) -> Failure | None:
         return None
     told = described(job, f"failed with exit code {code}", [job.output])
     # negative if it died by the signal, as shells tell it if it left at it
-    return Failure(told, stopped=(-code if code < 0 else code - 128) in STOPS)
+    return Failure(told, stopped=(-code if code < 0 else code - 128) in ENDS)
+
+
+def tell(job: Job, failed: Failure | None, took: str = "") -> None:
+    """Logs how a job ended."""
+    if failed is None:
+        log.info("%s: done%s", job.title, took)
+    else:
+        log.error("%s", failed.reason)
 
 
 def described(job: Job, what: str, logs: Sequence[Path]) -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from genbench.cluster.job import Failure, Job, failure
+from genbench.cluster.job import Failure, Job, failure, tell
 from genbench.core import ConfigError
 from genbench.core.processes import end, ending_at_sigterm
 
@@ -46,10 +46,8 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[Failure | None]:
                 process.terminate()
             code = process.wait()
         del running[job.number]
-        if told := failure(job, code):
-            log.error("%s", told.reason)
-        else:
-            log.info("%s: done in %.1f s", job.title, time.perf_counter() - begun)
+        told = failure(job, code)
+        tell(job, told, f" in {time.perf_counter() - begun:.1f} s")
         return told
 
     with ending_at_sigterm(), ThreadPoolExecutor(at_once) as pool:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from genbench.cluster.job import Failure, Job, described, failure
+from genbench.cluster.job import Failure, Job, described, failure, tell
 from genbench.core import ConfigError
 from genbench.core.errors import first_line
 from genbench.core.processes import ending_at_sigterm
@@ -122,10 +122,7 @@ def _watch(jobs: Sequence[Job], submit: Callable[[Job], Any]) -> list[Failure | 
             (task, *_), _ = ray.wait(list(left), num_returns=1)
             job = left.pop(task)
             ended[job.number] = told = _outcome(task, job)
-            if told is None:
-                log.info("%s: done", job.title)
-            else:
-                log.error("%s", told.reason)
+            tell(job, told)
     except BaseException:
         log.warning("waiting for the jobs to save and end")
         for task in left:

@@ -18,9 +18,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from genbench.cluster.job import Failure, Job, described
+from genbench.cluster.job import Failure, Job, described, tell
 from genbench.core import ConfigError
 from genbench.core.errors import first_line
+from genbench.core.processes import STOPS
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ STOPPED = frozenset({None, "CANCELLED", "PREEMPTED", "TIMEOUT", "NODE_FAIL", "BO
 One that is preempted to be requeued is COMPLETING and then PENDING; PREEMPTED it is for good.
 """
 
-SAVED = frozenset(128 + each for each in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2))
+SAVED = frozenset(128 + each for each in STOPS)
 """Exit codes of a command that saved at a signal, which FAILED for SLURM unless it is put back into the queue.
 
 No others: where a task fails, srun kills those beside it.
@@ -141,11 +142,8 @@ def _watch(jobs: Mapping[Any, Job], array: str) -> list[Failure | None]:
                 continue
             if (seen := states.get(submitted.job_id, FORGOTTEN)).state in ACTIVE:
                 continue
-            ended[submitted] = _outcome(submitted, job, seen)
-            if (told := ended[submitted]) is None:
-                log.info("%s: done", job.title)
-            else:
-                log.error("%s", told.reason)
+            ended[submitted] = told = _outcome(submitted, job, seen)
+            tell(job, told)
         if len(ended) < len(jobs):
             time.sleep(EVERY)
     return [ended[submitted] for submitted in jobs]

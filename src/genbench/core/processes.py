@@ -12,6 +12,10 @@ from types import FrameType
 
 log = logging.getLogger(__name__)
 
+STOPS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""What clusters send before they take a node away, the weakest first: all but SIGTERM, which also cancels, ask for
+another turn."""
+
 OWN_END = 10.0
 """Seconds that processes have to end by themselves when this one is interrupted: a terminal interrupts them too."""
 

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from genbench.core import DataError
+from genbench.core.processes import STOPS
 from genbench.data.images import Images, ImageTable, ResidentTable
 from genbench.data.order import BatchOrder
 
@@ -89,13 +90,12 @@ def _ended_by_parent_alone(worker: int) -> None:
     """
     if not hasattr(signal, "sigwaitinfo"):  # macOS
         return
-    stops = {signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     started_by = multiprocessing.parent_process()  # not the server that forked it, where there is one
     assert started_by is not None
 
     def listen() -> None:
-        while signal.sigwaitinfo(stops).si_pid != started_by.pid:
+        while signal.sigwaitinfo(STOPS).si_pid != started_by.pid:
             pass
         os._exit(0)  # as torch's own workers end, which are then not told as dead
 

@@ -14,15 +14,11 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 
+from genbench.core.processes import STOPS
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.module import TrainingModule
 
 log = logging.getLogger(__name__)
-
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""What clusters send before they take a node away, the weakest first: all but SIGTERM, which also cancels, ask for
-another turn."""
-
 
 STARTED_BY = "GENBENCH_STARTED_BY"
 """In the environment of each of a training's processes, the process that started them all here and waits for them."""
@@ -44,16 +40,16 @@ class Preemption(pl.Callback):
 
     def __init__(self, checkpoint: ResumeCheckpoint) -> None:
         self.checkpoint = checkpoint
-        self._received = 0  # the strongest signal so far, by its place among SIGNALS from 1
+        self._received = 0  # the strongest signal so far, by its place among STOPS from 1
         self._before: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         # not before: Lightning sets up handlers of its own
         if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.signal(each, self._note) for each in SIGNALS}
+            self._before = {each: signal.signal(each, self._note) for each in STOPS}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._received = max(self._received, SIGNALS.index(signal.Signals(number)) + 1)
+        self._received = max(self._received, STOPS.index(signal.Signals(number)) + 1)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -66,7 +62,7 @@ class Preemption(pl.Callback):
         if not received:
             return
         self.checkpoint.save(trainer, module)
-        found = SIGNALS[received - 1]
+        found = STOPS[received - 1]
         if trainer.is_global_zero:
             log.warning("%s: saved at %d images; the same command goes on", found.name, module.images_seen)
         self._leave(found, trainer)
@@ -78,7 +74,7 @@ class Preemption(pl.Callback):
             Stopped: one did.
         """
         if received := self._agreed(trainer.world_size):
-            self._leave(SIGNALS[received - 1], trainer)
+            self._leave(STOPS[received - 1], trainer)
 
     def _leave(self, found: signal.Signals, trainer: pl.Trainer) -> NoReturn:
         if trainer.is_global_zero and found != signal.SIGTERM:
