@@ -14,20 +14,21 @@ ALLOWED: dict[str, set[str]] = {
     "conditioning": {"core"},
     "diffusion": {"core"},
     "shapes": {"core"},
-    "data": {"core", "shapes"},
+    "data": {"core", "processes", "shapes"},
     "features": {"core"},
     "metrics": {"core", "features", "shapes"},
     "families": {"core", "networks", "conditioning", "diffusion"},
-    "training": {"core"},
+    "training": {"core", "processes"},
     "identity": set(),
+    "processes": set(),  # not in core, which loads torch: Hydra loads the launchers for every command
     "run": {"core", "identity"},
     "evaluation": {"core", "features", "metrics"},
     "benchmark": {"core", "features", "metrics", "evaluation"},
     "sweep": {"core"},
-    "cluster": {"core", "app"},  # a job is a command line
+    "cluster": {"core", "app", "processes"},  # a job is a command line
     "app": {
         *("core", "networks", "conditioning", "diffusion", "shapes", "data", "features", "metrics", "families"),
-        *("training", "identity", "run", "evaluation", "benchmark", "sweep"),
+        *("training", "identity", "processes", "run", "evaluation", "benchmark", "sweep"),
     },
     "__main__": {"app"},
     "__init__": set(),

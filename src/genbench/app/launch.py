@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genbench.core import ConfigError, TrainingError
-from genbench.core.processes import STOPS
+from genbench.processes import STOPS
 
 
 def devices(config: Mapping[str, Any]) -> int:

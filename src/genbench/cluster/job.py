@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.core.processes import STOPS
+from genbench.processes import STOPS
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from genbench.cluster.job import Failure, Job, failure, tell
 from genbench.core import ConfigError
-from genbench.core.processes import end, ending_at_sigterm
+from genbench.processes import end, ending_at_sigterm
 
 log = logging.getLogger(__name__)
 

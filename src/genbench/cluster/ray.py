@@ -20,7 +20,7 @@ from typing import Any
 from genbench.cluster.job import Failure, Job, described, failure, tell
 from genbench.core import ConfigError
 from genbench.core.errors import first_line
-from genbench.core.processes import ending_at_sigterm
+from genbench.processes import ending_at_sigterm
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from genbench.cluster.job import Failure, Job, described, tell
 from genbench.core import ConfigError
 from genbench.core.errors import first_line
-from genbench.core.processes import STOPS
+from genbench.processes import STOPS
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from genbench.core import DataError
-from genbench.core.processes import STOPS
 from genbench.data.images import Images, ImageTable, ResidentTable
 from genbench.data.order import BatchOrder
+from genbench.processes import STOPS
 
 
 class TrainLoader:

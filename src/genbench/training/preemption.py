@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 
-from genbench.core.processes import STOPS
+from genbench.processes import STOPS
 from genbench.training.checkpoint import ResumeCheckpoint
 from genbench.training.module import TrainingModule
 

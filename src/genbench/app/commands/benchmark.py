@@ -30,11 +30,11 @@ from genbench.benchmark.matrix import Cell, cells, written
 from genbench.core import ConfigError, GenbenchError, RunError
 from genbench.core.errors import first_line
 from genbench.core.files import write_json
-from genbench.core.processes import run_command
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation import Judge
 from genbench.evaluation.controls import controls
 from genbench.evaluation.ranks import distributed, rank
+from genbench.processes import run_command
 from genbench.run import Run
 
 log = logging.getLogger(__name__)
