@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 from killing import NEVER, Attempt, Moment, attempt, prepare
-from tiny_runs import TINY, digest
+from tiny_runs import TINY, curves, digest
 
 from genbench.run import Run
-from genbench.training.jsonl import read_log
 
 SMALL_UNET = ("backbone.channels=[8,8]", "backbone.embedding=16")
 SMALL_TRANSFORMER = ("backbone.width=16", "backbone.layers=1", "backbone.heads=2")
@@ -99,7 +98,7 @@ def differences(hunted: Run, straight: Run) -> list[str]:
     """In what two finished runs differ but the time they took, down to the names of their files."""
     names, expected_names = (sorted(path.name for path in run.path.iterdir()) for run in (hunted, straight))
     weights = [name for name in expected_names if name.endswith(".safetensors")]
-    records, expected = (list(map(without_clock, read_log(run.log))) for run in (hunted, straight))
+    records, expected = curves(hunted), curves(straight)
     assert [record["images"] for record in expected] == list(range(64, IMAGES + 1, 64))
     return [
         *sorted({*names} ^ {*expected_names}),
@@ -107,8 +106,3 @@ def differences(hunted: Run, straight: Run) -> list[str]:
         *(f"{found} is not {record}" for found, record in zip(records, expected, strict=False) if found != record),
         *([f"{len(records)} records"] if len(records) != len(expected) else []),
     ]
-
-
-def without_clock(record: dict[str, float]) -> dict[str, float]:
-    clocks = ("time", "seconds", "images_per_second", "mfu", "peak_memory_gib")
-    return {key: value for key, value in record.items() if key not in clocks and not key.startswith("time/")}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
-from tiny_runs import FAMILIES, Train, digest
+from tiny_runs import FAMILIES, Train, curves, digest
 
 from genbench.app.compose import compose
 from genbench.app.training import train
@@ -44,6 +44,8 @@ def test_what_a_signal_stops_goes_on_from_that_step(
     run = Run(tmp_path / "shot")
     assert newest(run.checkpoint, run.previous)["genbench"]["images_seen"] == 192
     assert digest(tiny(family, folder="shot").weights) == digest(straight.weights)
+    # 192 lies between the records at 128 and at 256
+    assert curves(run) == curves(straight)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from genbench.app.compose import compose
 from genbench.run import Run
+from genbench.training.jsonl import read_log
 
 Train = Callable[..., Run]
 
@@ -22,6 +23,15 @@ def command(name: str, *overrides: str) -> None:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def curves(run: Run) -> list[dict[str, float]]:
+    """A run's records without what clocks and memory have to do with."""
+    clocks = ("time", "seconds", "images_per_second", "mfu", "peak_memory_gib")
+    return [
+        {key: value for key, value in record.items() if key not in clocks and not key.startswith("time/")}
+        for record in read_log(run.log)
+    ]
 
 
 def files(folder: Path) -> dict[str, tuple[str, int]]:

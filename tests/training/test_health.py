@@ -65,23 +65,37 @@ class Surroundings(pl.Callback):
             self.time.now += 100.0
 
 
+class Slow(Kept):
+    """Takes fifty seconds to keep a record."""
+
+    def __init__(self, time: Time) -> None:
+        super().__init__()
+        self.time = time
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        super().log_metrics(metrics, step)
+        self.time.now += 50.0
+
+
 def test_an_interval_is_shared_out_to_what_it_was_spent_on(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "peak_flops", lambda device, precision: {"32-true": 1024.0}[precision])
-    logger = Kept()
+    logger = Slow(time)
     fit(module(Working(time), 640), 640, [Surroundings(time), Recorder(320, flops=80.0)], logger=logger)
-    assert [record["seconds"] for record in logger.records] == [50.0, 100.0]
-    for record in logger.records:
+    assert [record["seconds"] for record in logger.records] == [50.0, 150.0]
+    # the second interval begins with fifty seconds of logging
+    for record, logging in zip(logger.records, (0.0, 0.5), strict=True):
         phases = {key: value for key, value in record.items() if key.startswith("time/")}
         assert phases == {
-            "time/data": 0.1,
-            "time/forward_backward": 0.6,
-            "time/optimizer": 0.2,
+            "time/data": 0.1 * (1.0 - logging),
+            "time/forward_backward": 0.6 * (1.0 - logging),
+            "time/optimizer": 0.2 * (1.0 - logging),
             "time/ema": 0.0,
-            "time/rest": 0.1,
+            "time/logging": logging,
+            "time/rest": 0.1 * (1.0 - logging),
         }
-        assert record["images_per_second"] == 6.4
+        assert record["images_per_second"] == 6.4 * (1.0 - logging)
         # 80 operations an image of 6.4 a second, of 1 024 a second
-        assert record["mfu"] == 0.5
+        assert record["mfu"] == 0.5 * (1.0 - logging)
         assert record["peak_memory_gib"] == pytest.approx(peak_memory(torch.device("cpu")), abs=0.5)
 
 

@@ -40,7 +40,8 @@ def show(result: Mapping[str, Any]) -> None:
         print(told)
     if result.get("nfe"):
         print(f"{'cost':>17}: {result['nfe']:.0f} evaluations/image, {result['sample_seconds_per_1k']:.2f} s per 1 000")
-    print(f"{'protocol':>17}: {result['protocol']}, {result['samples']} samples, {len(result['repeats'])} seeds")
+    seeds = "1 seed" if len(result["repeats"]) == 1 else f"{len(result['repeats'])} seeds"
+    print(f"{'protocol':>17}: {result['protocol']}, {result['samples']} samples, {seeds}")
 
 
 def show_crosswalk(results: Mapping[str, Mapping[str, Any]]) -> None:

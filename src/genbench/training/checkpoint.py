@@ -76,7 +76,7 @@ class ResumeCheckpoint(pl.Callback):
         Raises:
             RunError: it cannot be written; the old one is untouched.
         """
-        self.recorder.flush(trainer, module)
+        self.recorder.settle(trainer, module)
         with module.off_the_clock():
             partial, copy = self.path.with_suffix(".partial"), self.path.with_name("kept.partial")
             try:

@@ -68,13 +68,22 @@ class Clock:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         self.elapsed()
-        self._mark, phase = None, self.phase
-        self.enter(OFF)
+        self._mark = None
+        try:
+            with self.within(OFF):
+                yield
+        finally:
+            self._mark = time.perf_counter()
+
+    @contextmanager
+    def within(self, phase: str) -> Iterator[None]:
+        """A phase inside of another, which goes on afterwards."""
+        around = self.phase
+        self.enter(phase)
         try:
             yield
         finally:
-            self.enter(phase)
-            self._mark = time.perf_counter()
+            self.enter(around)
 
     def enter(self, phase: str) -> None:
         """Ends the phase that training is in and begins another."""

@@ -25,7 +25,7 @@ class Recorder(pl.Callback):
     devices together; with the operations of an image (`flops`) `mfu`, the share of the devices' measured peak
     (Chowdhery et al. 2022, appendix B); `time/PHASE`, each phase's share; `peak_memory_gib` of the first process; and
     how many moves were `skipped` so far, where they are. Losses wait on the device until then, so recording costs one
-    transfer an interval.
+    transfer an interval; those of a begun interval go into checkpoints.
 
     Raises:
         TrainingError: a loss or gradient norm is not finite, and moves are not skipped for it; names the image count at
@@ -35,14 +35,14 @@ class Recorder(pl.Callback):
     def __init__(self, every: int, flops: float | None = None) -> None:
         self.every, self.flops = Every(every, "log_every"), flops
         self._peak = 0.0
-        self._pending: list[tuple[int, dict[str, Tensor]]] = []
-        self._last = (0, 0.0)
+        self._pending: list[tuple[int, dict[str, Tensor]]] = []  # on the device
+        self._settled: dict[str, Tensor] = {}  # checked, and means over devices
+        self._last: tuple[int, float] | None = None
         self._skipped = 0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
-        self._pending.clear()
-        self._last = (module.images_seen, module.elapsed())
+        self._last = self._last or (module.images_seen, module.elapsed())
         self._skipped = module.skips.total if module.skips is not None else 0
         if self.flops is not None:
             self._peak = trainer.world_size * peak_flops(module.device, str(trainer.precision))
@@ -55,17 +55,17 @@ class Recorder(pl.Callback):
         assert isinstance(module, TrainingModule)
         self._pending.append((module.images_seen, outputs))
         if self.every.due(module.images_seen):
-            self.flush(trainer, module)
+            with module.clock.within("logging"):
+                self.record(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
-        self.flush(trainer, module)
+        self.record(trainer, module)
 
-    def flush(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        """Checks and records what is pending; called before every checkpoint, so that none is taken of a ruin."""
+    def settle(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        """Checks what is pending; called before every checkpoint, so that none is taken of a ruin."""
         if not self._pending:
             return
-        means = {}
         for name in self._pending[-1][1]:
             values = torch.stack([losses[name].float() for _, losses in self._pending])
             # over all devices, each of which has seen its share of the images
@@ -74,12 +74,20 @@ class Recorder(pl.Callback):
             if module.skips is None and not finite.all():
                 bad = int((~finite).nonzero()[0, 0])
                 raise TrainingError(self._alarm(name, float(values[bad]), self._pending[bad][0]))
-            if finite.any():
-                means[name] = float(values[finite].mean())
+            self._settled[name] = torch.cat([self._settled.get(name, values[:0]), values])
+        self._pending.clear()
+
+    def record(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        """Tells all loggers of the interval that ends here."""
+        self.settle(trainer, module)
+        if not self._settled:
+            return
+        finite = {name: values[values.isfinite()] for name, values in self._settled.items()}
         images, seconds = module.images_seen, module.elapsed()
+        assert self._last is not None
         speed = (images - self._last[0]) / max(seconds - self._last[1], 1e-9)
         record = {
-            **means,
+            **{name: float(values.mean()) for name, values in finite.items() if len(values)},
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": seconds,
             "images_per_second": speed,
@@ -90,8 +98,15 @@ class Recorder(pl.Callback):
         }
         for logger in trainer.loggers:
             logger.log_metrics(record, step=images)
-        self._pending.clear()
+        self._settled.clear()
         self._last = (images, seconds)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a training that stops within an interval needs to record it like an undisturbed one."""
+        return {"settled": dict(self._settled), "last": self._last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._settled, self._last = dict(state_dict["settled"]), state_dict["last"]
 
     def _skips(self, module: TrainingModule, images: int) -> dict[str, int]:
         if module.skips is None:
