@@ -1,5 +1,6 @@
 """What a task of a job does to its process, and how many of them a job needs."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from genbench.app.cli import COMMAND_VARIABLE
-from genbench.app.launch import check_tasks
+from genbench.app.launch import check_tasks, join_srun
 from genbench.cluster.job import Job
 from genbench.cluster.slurm import run_slurm
 from genbench.core import ConfigError
@@ -28,6 +29,18 @@ def test_a_signal_to_save_does_not_reach_a_task_that_is_done() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "fid" in done.stdout
+
+
+def test_steps_that_share_a_node_meet_at_ports_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = set()
+    for job, step in ((7, 0), (7, 1), (8, 0)):
+        task = {"SLURM_JOB_ID": job, "SLURM_STEP_ID": step, "SLURM_STEP_NUM_TASKS": 2, "SLURM_PROCID": 1}
+        there = {**task, "SLURM_LOCALID": 1, "MASTER_ADDR": "127.0.0.1"}
+        monkeypatch.setattr(os, "environ", {key: str(value) for key, value in there.items()})
+        join_srun()
+        assert (os.environ["WORLD_SIZE"], os.environ["RANK"], os.environ["LOCAL_RANK"]) == ("2", "1", "1")
+        ports.add(os.environ["MASTER_PORT"])
+    assert len(ports) == 3
 
 
 @pytest.mark.parametrize(

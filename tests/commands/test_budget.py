@@ -1,14 +1,18 @@
 """A budget in floating-point operations: counted right, the same every time, and settled into images."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_benchmarks import Benchmark, rows_of
 from tiny_runs import FAMILIES, TINY, digest
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
-from genbench.app.budget import flops_per_image
+from genbench.app.budget import _Everything, flops_per_image
 from genbench.app.build import resolve
 from genbench.app.compose import compose
+from genbench.app.fitting import fit, trainer_of, training_data, training_model, training_module
 from genbench.app.training import open_experiment, train
 from genbench.core import ConfigError
 from genbench.data.digits import Digits
@@ -36,6 +40,17 @@ def test_images_follow_from_operations_alone(model: str) -> None:
     assert abs(images("budget.flops=2e12") - 2 * once) <= 64
     # other batches round to other counts of the same cost
     assert abs(images("budget.flops=1e12", "budget.batch_size=32") - once) < 64
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+def test_operations_are_those_that_training_makes(model: str, tmp_path: Path) -> None:
+    dataset, plain = open_experiment(compose("train", [f"model={model}", *TINY, "budget.images=64", "trainer=cpu"]))
+    module = training_module(training_model(plain, dataset), plain)
+    counter: Any = FlopCounterMode(display=False)
+    counter.mod_tracker = _Everything()
+    with sdpa_kernel(SDPBackend.MATH), counter:
+        fit(trainer_of(plain, tmp_path, []), module, training_data(dataset, plain), seed=0)
+    assert counter.get_total_flops() == 64 * flops_per_image(plain, dataset)
 
 
 def test_operations_of_a_transformer_are_those_of_the_formula() -> None:

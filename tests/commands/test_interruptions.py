@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_runs import Train, curves, digest
 
 from genbench.core import RunError, files
@@ -114,6 +115,37 @@ def test_a_disk_that_fills_up_while_previewing_is_told_and_the_training_resumed(
     assert run.checkpoint.is_file()
     assert digest(tiny("vae", *options, folder="full").weights) == digest(tiny("vae", folder="straight").weights)
     assert {path.name for path in run.samples.iterdir()} == {"0000000320.png", "0000000640.png"}
+
+
+def test_killed_when_all_is_trained_a_training_records_its_end_once(
+    tiny: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the end is a multiple of what is between checkpoints, but not of what is between records
+    every = ("training.log_every=500", "training.checkpoint_every=128")
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "finish", lambda *_: pull())
+        with pytest.raises(RuntimeError, match="plug"):
+            tiny("vae", *every)
+    assert [record["images"] for record in read_log(tiny("vae", *every).log)] == [512, 640]
+
+
+def pull() -> None:
+    raise RuntimeError("pulled the plug")
+
+
+def test_another_kind_of_device_is_told_before_it_goes_on(
+    tiny: Train, unplug: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    every = "training.checkpoint_every=128"
+    unplug(2, "vae", every)
+    path = Run(tmp_path / "run").checkpoint
+    state = torch.load(path, weights_only=True)
+    state["genbench"]["rng"]["cuda"] = torch.zeros(16, dtype=torch.uint8)
+    torch.save(state, path)
+    tiny("vae", every)
+    assert "it was trained on cuda so far and goes on on cpu: the same images in the same order, but other noise" in (
+        caplog.text
+    )
 
 
 def test_a_clock_that_is_set_back_between_and_during_trainings_changes_nothing(

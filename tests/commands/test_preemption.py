@@ -16,6 +16,7 @@ from genbench.app.training import train
 from genbench.run import Run
 from genbench.training import preemption
 from genbench.training.checkpoint import newest
+from genbench.training.preemption import Preemption
 from genbench.training.progress import Progress
 
 SIGNALS = dict(zip(FAMILIES, (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM), strict=True))
@@ -46,6 +47,22 @@ def test_what_a_signal_stops_goes_on_from_that_step(
     assert digest(tiny(family, folder="shot").weights) == digest(straight.weights)
     # 192 lies between the records at 128 and at 256
     assert curves(run) == curves(straight)
+
+
+def test_a_signal_before_training_begins_meets_no_handler_that_would_wait_for_other_devices(
+    tiny: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, found = Preemption.on_train_start, []
+
+    def look(self: Preemption, *others: object) -> None:
+        found.append(signal.getsignal(signal.SIGTERM))
+        begin(self, *others)
+
+    monkeypatch.setattr(Preemption, "on_train_start", look)
+    before = signal.getsignal(signal.SIGTERM)
+    tiny("vae")
+    assert found == [before]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.slow

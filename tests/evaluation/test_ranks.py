@@ -4,10 +4,12 @@ import json
 import multiprocessing
 import socket
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch.distributed as dist
 from rank_worker import seen, work
 from small_sources import Counted
 
@@ -113,6 +115,24 @@ def test_processes_that_share_no_folder_are_told(tmp_path: Path) -> None:
     assert codes == [0, 0]
     for number in range(2):
         assert f"apart{number}: give all processes one shared folder" in found[number]["apart"]
+
+
+class Interrupted(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(("end", "left"), [(None, 1), (SystemExit, 1), (RuntimeError, 0), (Interrupted, 0)])
+def test_a_process_that_fails_leaves_without_waiting_for_the_others(
+    end: type[BaseException] | None, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    calls: list[None] = []
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: calls.append(None))
+    with pytest.raises(end) if end else nullcontext(), distributed():
+        if end:
+            raise end
+    assert len(calls) == left
 
 
 def test_half_an_environment_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytorch_lightning as pl
 import torch
 from safetensors.torch import save_file
 from tiny_trainings import Kept, Regression, bare_trainer
@@ -36,6 +37,15 @@ class Faulty(Regression):
         return {"loss": loss}
 
 
+class Slow(pl.Callback):
+    """Keeps the first process busy off the clock."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if batch_idx == 3:
+            with pl_module.off_the_clock():
+                time.sleep(1.0 - rank())
+
+
 def nap() -> None:
     time.sleep(1.5)
 
@@ -46,7 +56,7 @@ if __name__ == "__main__":
         torch.manual_seed(0)
         module = TrainingModule(Faulty(), lambda p: torch.optim.Adam(p, lr=0.01), Constant(), IMAGES, nonfinite="skip")
         logger = Kept()
-        callbacks = [Recorder(BATCH), Watchdog(0.5, folder / f"hang-rank{rank()}.txt")]
+        callbacks = [Recorder(BATCH), Slow(), Watchdog(0.5, folder / f"hang-rank{rank()}.txt")]
         trainer = bare_trainer(callbacks, devices=2, strategy=Replicas(), logger=logger)
         trainer.fit(module, ImageDataModule(Digits(), BATCH, IMAGES, seed=5))
         there = {**module.raw_state_dict(), **{f"average of {k}": v for k, v in module.ema.state_dict().items()}}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from dropout_worker import Dropping
 from safetensors.torch import load_file
 from tiny_trainings import Regression, fit
 
@@ -81,6 +82,17 @@ def test_devices_share_noise_and_weights_but_no_dropout_resumed_or_not(tmp_path:
             assert torch.equal(each[f"resumed/{name}"], each[f"straight/{name}"][2:])
 
 
+def test_noise_depends_neither_on_what_is_dropped_nor_on_pieces() -> None:
+    for accumulate in (1, 4):
+        model = Dropping()
+        torch.manual_seed(1)
+        fit(TrainingModule(model, torch.optim.SGD, Constant(), 256, accumulate=accumulate), 256, [])
+        drawn = torch.cat(model.drawn["noise"])
+        torch.manual_seed(1)
+        assert torch.equal(drawn, torch.cat([torch.randn(64, 4) for _ in range(4)]))
+        assert torch.cat(model.drawn["mask"]).mean() == pytest.approx(1.0, abs=0.05)
+
+
 class Faulty(Regression):
     """What the worker's batches are together."""
 
@@ -111,3 +123,5 @@ def test_devices_skip_together_and_each_tells_where_it_hangs(tmp_path: Path) -> 
     assert "in average_gradients\n" in told[0]
     assert "rank 1: no batch was finished for 0.5 s; 448 images seen, in the phase forward_backward" in told[1]
     assert "in nap\n" in told[1]
+    # none of the second waiting for the first, which takes its time off the clock
+    assert [text.count("no batch was finished") for text in told] == [1, 1]

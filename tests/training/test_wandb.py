@@ -128,6 +128,26 @@ def test_a_resumed_training_continues_its_run(
     assert digest(run.weights) == plain_weights
 
 
+def test_killed_while_it_starts_a_training_goes_on_with_its_run(
+    tiny: TrainTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init = wandb.init
+
+    class Killed(BaseException):
+        pass
+
+    def init_and_die(**settings: Any) -> None:
+        init(**settings).finish()
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wandb, "init", init_and_die)
+        with pytest.raises(Killed):
+            tiny("run")
+    first, second = read_offline_runs(tiny("run").path)
+    assert first.id == second.id
+
+
 def test_a_score_that_was_missing_is_told_to_the_run_that_was_finished_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +229,6 @@ def test_online_without_a_key_goes_on_without_wandb(
     assert digest(run.weights) == plain_weights
     (said,) = warnings_of(caplog)
     assert "API key" in said
-    assert not (run.path / "wandb_id").exists()
 
 
 def test_online_without_a_network_goes_on_without_wandb(

@@ -94,11 +94,15 @@ def _operations(model: GenerativeModel, dataset: ImageDataset) -> float:
     steps = model.train_steps()
     for step in steps:  # encoders read what they will remember
         step.loss(batch, StreamNoise(len(batch)))
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     # the fused kernels of attention are no operations the counter knows
     counter: Any = FlopCounterMode(display=False)
     counter.mod_tracker = _Everything()
     with sdpa_kernel(SDPBackend.MATH), counter:
         for step in steps:
+            own = {id(parameter) for parameter in step.module.parameters()}
+            for parameter in trained:  # as in training: a GAN's generator learns without gradients of the other network
+                parameter.requires_grad_(id(parameter) in own)
             torch.autograd.backward(step.loss(batch, StreamNoise(len(batch)))["loss"])
     return float(counter.get_total_flops()) / len(batch)
 

@@ -1,5 +1,6 @@
 """Where models are trained, sampled and judged."""
 
+import gc
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -48,6 +49,13 @@ def own_gpu(devices: Any = -1) -> torch.device:
     if number >= there:
         raise ConfigError(f"trainer.devices={devices}: this machine has GPUs up to number {there - 1}: use one of them")
     return torch.device("cuda", number)
+
+
+def release_memory() -> None:
+    """Gives back what nothing needs any more: modules, trainers and optimisers refer to one another in circles."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def make_current(device: torch.device) -> None:

@@ -119,6 +119,8 @@ def trainer_of(
     # on several devices Lightning asks before every batch, by a GPU's tensor that is read at once, whether a signal
     # came to the first: the GPUs would idle, and `Preemption` asks on the CPU; versions that do not ask lose nothing
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+    # nor may Lightning's own handler exchange anything before `Preemption` takes over, while others are elsewhere
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
 
 

@@ -66,9 +66,11 @@ def join_srun() -> None:
             "RANK": os.environ["SLURM_PROCID"],
             "LOCAL_RANK": os.environ["SLURM_LOCALID"],
         }
-        os.environ.setdefault("MASTER_ADDR", _first_host(os.environ["SLURM_STEP_NODELIST"]))
-        # jobs that share a node must not share a port, and one that is requeued may find its old one busy
-        os.environ.setdefault("MASTER_PORT", str(15_000 + int(os.environ["SLURM_JOB_ID"]) % 20_000))
+        if "MASTER_ADDR" not in os.environ:
+            os.environ["MASTER_ADDR"] = _first_host(os.environ["SLURM_STEP_NODELIST"])
+        # jobs that share a node, and steps of a job, must not share a port; one that is requeued may find its own busy
+        job, step = int(os.environ["SLURM_JOB_ID"]), int(os.environ.get("SLURM_STEP_ID", "0"))
+        os.environ.setdefault("MASTER_PORT", str(15_000 + (31 * job + step) % 20_000))
 
 
 def _first_host(nodes: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from genbench.app.budget import whole_batches
+from genbench.app.device import release_memory
 from genbench.app.fitting import fit, trainer_of, training_data, training_model, training_module
 from genbench.app.kept import kept_config
 from genbench.data.dataset import ImageDataset
@@ -37,6 +38,7 @@ def settle_seconds(config: dict[str, Any], dataset: ImageDataset, folder: Path) 
     images = from_first("look for the images measured before", lambda: _kept(config, folder))
     if images is None:
         rate = images_per_second(config, dataset, folder)
+        release_memory()
         images = whole_batches(budget, "seconds", 1.0 / rate)
         if rank() == 0:
             log.info("%s: %.4g images/s, so %d images in %g s", config["name"], rate, images, budget["seconds"])

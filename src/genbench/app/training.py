@@ -15,7 +15,7 @@ from pytorch_lightning.loggers.logger import Logger
 
 from genbench.app.budget import flops_of_run, settle_budget
 from genbench.app.build import build, open_data
-from genbench.app.device import make_current, training_device
+from genbench.app.device import make_current, release_memory, training_device
 from genbench.app.first_stage import settle_first_stage, settle_scale
 from genbench.app.fitting import fit, trainer_of, training_data, training_model, training_module
 from genbench.app.judged import judged_under, note_judged
@@ -43,6 +43,7 @@ from genbench.training.progress import Progress
 from genbench.training.pruning import Pruned, Pruning
 from genbench.training.recorder import Recorder
 from genbench.training.replicas import reaching_others
+from genbench.training.rng import kind_of_device
 from genbench.training.selection import Selection
 from genbench.training.snapshots import Snapshots
 from genbench.training.wandb import WandbLogger
@@ -116,6 +117,8 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
         with _tracking(run, plain) as loggers:
             flops = flops_of_run(run, plain, dataset, flops) if loggers else None
             _fit(run, dataset, plain, module, loggers, flops)
+            del module  # judging has the memory of the training
+            release_memory()
             numbers = judge(run) if judge is not None else {}
             _summarise(loggers, numbers)
         note_judged(run, numbers)  # once they are told: killed before, the same command tells them
@@ -174,7 +177,7 @@ def _fit(
         callbacks.append(Watchdog(settings["watchdog"], run.hang(rank())))
     with numerics(settings["matmul_precision"]):
         trainer = trainer_of(config, run.path, callbacks, loggers)
-        resuming = from_first("read the checkpoint", lambda: _announce(run, module))
+        resuming = from_first("read the checkpoint", lambda: _announce(run, module, trainer.strategy.root_device.type))
         try:
             fit(trainer, module, data, config["seed"], run.checkpoint if resuming else None)
         except Pruned:
@@ -211,8 +214,8 @@ def _pruning(config: Mapping[str, Any], looks: Preview, checkpoint: ResumeCheckp
     return [Pruning(looks, checkpoint, report_of(config["trial"]) if rank() == 0 else None)]
 
 
-def _announce(run: Run, module: TrainingModule) -> bool:
-    """Whether there is a checkpoint to resume from, which is told and recorded."""
+def _announce(run: Run, module: TrainingModule, device: str) -> bool:
+    """Whether there is a checkpoint to resume from, which is told and recorded; `device` is the kind to go on on."""
     state = newest(run.checkpoint, run.previous)
     if state is not None:
         images = _images_in(state, run.checkpoint, module)
@@ -220,8 +223,13 @@ def _announce(run: Run, module: TrainingModule) -> bool:
         if (before := state["genbench"].get("world_size", 1)) != world():
             log.warning(
                 "it was trained on %d devices so far and goes on with %d: the same images in the same order and the "
-                "same noise, but weights are equal up to rounding only",
+                "same noise, but weights are equal up to rounding only, and dropout and couplings draw anew",
                 *(before, world()),
+            )
+        if (kind := kind_of_device(state["genbench"]["rng"])) != device:
+            log.warning(
+                "it was trained on %s so far and goes on on %s: the same images in the same order, but other noise",
+                *(kind, device),
             )
         JsonlLogger(run.log).append({"event": "resume", "images": images})
     elif run.log.is_file():

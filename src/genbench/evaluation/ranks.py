@@ -30,7 +30,7 @@ def world() -> int:
 
 @contextmanager
 def distributed() -> Iterator[None]:
-    """Joins the processes that torchrun started, and leaves them in the end; changes nothing in a process alone.
+    """Joins the processes that torchrun started, and leaves them when all is done; changes nothing in a process alone.
 
     Only short messages pass between processes, images and features meet in files: gloo serves every kind of device.
 
@@ -49,8 +49,11 @@ def distributed() -> Iterator[None]:
         ) from error
     try:
         yield
-    finally:
+    except SystemExit:  # of all of them together
         dist.destroy_process_group()
+        raise
+    # not after an error: that waits for what others have asked of a GPU, who wait for this process to be gone
+    dist.destroy_process_group()
 
 
 def barrier() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -106,7 +106,7 @@ class TrainingModule(pl.LightningModule):
         self.model.progress = self.images_seen / self.images
         self.waits = False
         seen = len(batch) * self.trainer.world_size
-        with self._streams() as shared:
+        with own_stream(self.device, self.images_seen, self.trainer.global_rank) as shared:
             for move, optimizer in zip(self.moves, optimizers, strict=True):
                 losses |= self._move(move, optimizer, batch, StreamNoise(seen, self.device, shared))
                 if self.skips is not None:
@@ -123,12 +123,6 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.clock.enter("data")  # what callbacks do is over: Lightning fetches the next batch
-
-    def _streams(self) -> AbstractContextManager[torch.Generator | None]:
-        """Where noise is drawn from, on all devices alike; each has dropout of its own meanwhile."""
-        if self.trainer.world_size == 1:
-            return nullcontext()
-        return own_stream(self.device, self.images_seen, self.trainer.global_rank)
 
     def _move(self, move: TrainStep, optimizer: Any, batch: Batch, noise: StreamNoise) -> dict[str, Tensor]:
         self.clock.enter("forward_backward")
@@ -201,9 +195,13 @@ class TrainingModule(pl.LightningModule):
         """Seconds of training so far, over all resumes, without judging and saving."""
         return self.clock.elapsed()
 
-    def off_the_clock(self) -> AbstractContextManager[None]:
-        """Time spent inside is not training time."""
-        return self.clock.off()
+    @contextmanager
+    def off_the_clock(self) -> Iterator[None]:
+        """Time spent inside is not training time; all devices come here, and none goes on before the others."""
+        with self.clock.off():
+            yield
+            if self.trainer.world_size > 1:
+                dist.barrier()  # and not for gradients, where a watch is kept on those that wait
 
     # -- what a resumed training needs beside weights and optimisers -----------------------------------------
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
-import torch.distributed as dist
 from PIL import Image
 from torch import Tensor
 
@@ -61,9 +60,6 @@ class Preview(pl.Callback):
             with module.off_the_clock():
                 if module.sharded or trainer.is_global_zero:
                     self.show(trainer, module)
-                if trainer.world_size > 1:
-                    # the others wait here, off the clock too, and not for gradients, where a watch is kept on them
-                    dist.barrier()
 
     def show(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """Draws, measures and logs; where a model is sharded all processes draw, and the first one logs."""

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Recorder(pl.Callback):
-    """At every multiple of `every` images to all loggers: losses and the health of training, of the interval.
+    """Losses and the health of training to all loggers, of intervals that end at multiples of `every` images.
 
     Losses and the norm of every move's gradient before clipping, as means; `lr`; `seconds`; `images_per_second` of all
     devices together; with the operations of an image (`flops`) `mfu`, the share of the devices' measured peak
@@ -54,13 +54,10 @@ class Recorder(pl.Callback):
     ) -> None:
         assert isinstance(module, TrainingModule)
         self._pending.append((module.images_seen, outputs))
-        if self.every.due(module.images_seen):
+        # the end too, before the checkpoint there: a training that goes on from that has nothing left to record
+        if self.every.due(module.images_seen) or module.images_seen >= module.images:
             with module.clock.within("logging"):
                 self.record(trainer, module)
-
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, TrainingModule)
-        self.record(trainer, module)
 
     def settle(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """Checks what is pending; called before every checkpoint, so that none is taken of a ruin."""
@@ -80,8 +77,6 @@ class Recorder(pl.Callback):
     def record(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """Tells all loggers of the interval that ends here."""
         self.settle(trainer, module)
-        if not self._settled:
-            return
         finite = {name: values[values.isfinite()] for name, values in self._settled.items()}
         images, seconds = module.images_seen, module.elapsed()
         assert self._last is not None
@@ -103,10 +98,13 @@ class Recorder(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a training that stops within an interval needs to record it like an undisturbed one."""
-        return {"settled": dict(self._settled), "last": self._last}
+        assert self._last is not None
+        images, seconds = self._last
+        return {"settled": dict(self._settled), "since": {"images": images, "seconds": seconds}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._settled, self._last = dict(state_dict["settled"]), state_dict["last"]
+        since = state_dict["since"]
+        self._settled, self._last = dict(state_dict["settled"]), (since["images"], since["seconds"])
 
     def _skips(self, module: TrainingModule, images: int) -> dict[str, int]:
         if module.skips is None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pytorch_lightning.loggers.logger import Logger
 
 from genbench.core.errors import first_line
+from genbench.core.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class WandbLogger(Logger):
         kept = folder / "wandb_id"
         identity = (kept.read_text().strip() if kept.is_file() else "") or uuid.uuid4().hex[:8]
         try:
+            write_atomically(kept, identity.encode())  # first: killed while W&B starts, the next start has the same run
             self._run = wandb.init(
                 project=self.project,
                 entity=self.entity,
@@ -72,7 +74,6 @@ class WandbLogger(Logger):
             )
             self._run.define_metric("images")
             self._run.define_metric("*", step_metric="images")
-            kept.write_text(identity)
         except Exception as error:  # whatever W&B raises: a lost logger must not cost a training
             self._give_up(error)
 
