@@ -1,7 +1,5 @@
 """Packing into shards: the same bytes each time, resumed, verified, and never over something else."""
 
-import io
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +10,8 @@ from packed import SMALL, fill, packed
 
 from genbench.core import ConfigError, DataError
 from genbench.data import pack as packing
-from genbench.data.image_folder import ImageFolder
 from genbench.data.pack import pack
 from genbench.data.shard_index import INDEX, read_index
-from genbench.data.shards import index_shards
 
 library = pytest.importorskip("webdataset")
 
@@ -157,74 +153,3 @@ def test_an_index_names_no_file_elsewhere(tmp_path: Path) -> None:
     index, _ = pack(fill(tmp_path / "source", 20), tmp_path / "out", SMALL)
     with pytest.raises(ValueError, match="lies elsewhere"):
         replace(index.shards[0], name="../../train-000000.tar")
-
-
-def write_shards(folder: Path, source: Path, **extra: bytes) -> None:
-    """What someone else packed, with the library's own writer."""
-    folder.mkdir()
-    files = ImageFolder(str(source))._listings["train"]
-    for split, rows in (("train", range(30)), ("val", range(30, 45))):
-        pattern = str(folder / f"{split}-%04d.tar")
-        with library.ShardWriter(pattern, maxcount=8, encoder=False, verbose=0) as shards:
-            for row in rows:
-                content = (source / files.files[row]).read_bytes()
-                name = f"n{files.label[row]}/{row:04}"
-                shards.write({"__key__": name, "PNG" if row % 2 else "jpg": content, "cls": b"%d" % (row % 4), **extra})
-
-
-def test_shards_of_others_are_indexed(tmp_path: Path) -> None:
-    write_shards(tmp_path / "theirs", fill(tmp_path / "source"), txt=b"a bird", json=b"{}")
-    index = index_shards(tmp_path / "theirs", {"train": "train-*.tar", "test": "val-*.tar"}, "stop")
-    assert index.classes == ["0", "1", "2", "3"]
-    assert [label for shard in index.of("train") for label in shard.label or []] == [row % 4 for row in range(30)]
-    assert [row for shard in index.of("test") for row in shard.row] == list(range(15))
-    assert {caption for shard in index.shards for caption in shard.caption or []} == {"a bird"}
-    with pytest.raises(ConfigError, match=r"is there already.*remove it first"):
-        index_shards(tmp_path / "theirs", {"train": "train-*.tar", "test": "val-*.tar"}, "stop")
-
-
-@pytest.mark.parametrize(
-    ("patterns", "told"),
-    [
-        ({"train": "train-*.tar", "test": "none-*.tar"}, "no test shards none-"),
-        ({"train": "*.tar", "test": "val-*.tar"}, "named for training and for testing"),
-        ({"train": "../*.tar", "test": "val-*.tar"}, "files of the folder itself"),
-    ],
-)
-def test_patterns_that_do_not_fit_are_named(tmp_path: Path, patterns, told: str) -> None:
-    write_shards(tmp_path / "theirs", fill(tmp_path / "source"))
-    with pytest.raises(ConfigError, match=told):
-        index_shards(tmp_path / "theirs", patterns, "stop")
-
-
-def test_what_cannot_be_indexed_is_named(tmp_path: Path) -> None:
-    theirs = tmp_path / "theirs"
-    write_shards(theirs, fill(tmp_path / "source"))
-    patterns = {"train": "train-*.tar", "test": "val-*.tar"}
-
-    def one(name: str, **sample: bytes) -> None:
-        buffer = io.BytesIO()
-        with library.TarWriter(buffer, encoder=False) as tar:
-            tar.write({"__key__": "x/1", **sample})
-        (theirs / name).write_bytes(buffer.getvalue())
-
-    one("train-9999.tar", png=b"nothing", cls=b"0")
-    with pytest.raises(DataError, match=r"train-9999\.tar: x/1\.png cannot be read as an image \(no image that Pillow"):
-        index_shards(theirs, patterns, "stop")
-    for sample, told in (
-        ({"cls": b"0"}, r"x/1 has 0 images beside cls; expected one"),
-        ({"png": b"", "jpg": b"", "cls": b"0"}, "x/1 has 2 images"),
-        ({"png": b"", "cls": b"cat"}, "is no number"),
-        ({"png": b"", "cls": b"-1"}, "the label -1; expected 0"),
-    ):
-        one("train-9999.tar", **sample)
-        with pytest.raises(DataError, match=told):
-            index_shards(theirs, patterns, "skip")
-    (theirs / "train-9999.tar").write_bytes((theirs / "train-0000.tar").read_bytes()[:2000])
-    with pytest.raises(DataError, match=r"train-9999\.tar cannot be read as an uncompressed tar"):
-        index_shards(theirs, patterns, "skip")
-    one("train-9999.tar", png=b"nothing", cls=b"0")
-    index = index_shards(theirs, patterns, "skip")
-    assert index.left_out == [f"{theirs / 'train-9999.tar'}: x/1.png"]
-    assert json.loads((theirs / INDEX).read_text().splitlines()[1])["left_out"] == index.left_out
-    assert sum(shard.images for shard in index.of("train")) == 30
