@@ -169,6 +169,18 @@ def test_unreadable_images_are_named(tmp_path, content) -> None:
         ImageFolder(str(tmp_path)).table("train")
 
 
+def test_a_link_to_nothing_is_named(tmp_path) -> None:
+    fill(tmp_path)
+    (tmp_path / "train" / "b" / "99.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(DataError, match=r"b/99\.png cannot be read as an image \(.*mend it or take it out"):
+        ImageFolder(str(tmp_path)).table("train")
+    streamed = ImageFolder(str(tmp_path), resident_limit=0).table("train")
+    with pytest.raises(DataError, match=r"b/99\.png cannot be read \(No such file or directory\); mend it or take it"):
+        streamed.fingerprint()
+    with pytest.raises(DataError, match=r"b/99\.png cannot be read as an image"):
+        streamed.take([24])
+
+
 def test_an_error_in_a_worker_stays_one_line(tmp_path) -> None:
     fill(tmp_path)
     (tmp_path / "train" / "b" / "05.png").write_bytes(b"")

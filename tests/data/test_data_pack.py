@@ -108,6 +108,20 @@ def test_unreadable_files_are_left_out_and_named(tmp_path: Path) -> None:
     assert pack(source, tmp_path / "out", skipping)[1] == 0
 
 
+def test_a_link_to_nothing_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    source = fill(tmp_path / "source")
+    link = source / "dog" / "07.part.jpg"
+    link.unlink()
+    link.symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(DataError, match=r"dog/07\.part\.jpg cannot be read as an image \(No such file.*on_error=skip"):
+        pack(source, tmp_path / "out", SMALL)
+    skipping = replace(SMALL, on_error="skip")
+    index, _ = pack(source, tmp_path / "out", skipping)
+    assert index.left_out == [str(link)]
+    assert sum(shard.images for shard in index.shards) == 149
+    assert pack(source, tmp_path / "out", skipping)[1] == 0
+
+
 def test_nothing_else_is_written_over(tmp_path: Path) -> None:
     source, out = packed(tmp_path)
     before = contents(out)
@@ -120,6 +134,9 @@ def test_nothing_else_is_written_over(tmp_path: Path) -> None:
         pack(source, fill(tmp_path / "full", 1), SMALL)
     with pytest.raises(ConfigError, match="lies in"):
         pack(source, source / "shards", SMALL)
+    (tmp_path / "packed.tar").write_bytes(b"a tar")
+    with pytest.raises(ConfigError, match=r"packed\.tar is a file: choose another out, a folder"):
+        pack(source, tmp_path / "packed.tar", SMALL)
     assert contents(out) == before
 
 

@@ -135,7 +135,7 @@ def _cuts(listing: Listing, how: Packing) -> Iterator[list[int]]:
     """The rows of each shard: dealt out at random, but always alike, so that every shard holds a bit of everything."""
     rows, total = list[int](), 0
     for row in torch.randperm(len(listing.files), generator=torch.Generator().manual_seed(0)).tolist():
-        size = (listing.folder / listing.files[row]).stat().st_size
+        size, _ = _stamp(listing.folder / listing.files[row])
         if rows and (len(rows) == how.shard_images or total + size > how.shard_mb * 10**6):
             yield rows
             rows, total = [], 0
@@ -148,9 +148,17 @@ def _identity(listing: Listing, rows: list[int]) -> str:
     """SHA-256 of what a shard is made of: paths, sizes and times of change of files, labels and captions."""
     digest = hashlib.sha256(json.dumps(listing.classes).encode())
     for row in rows:
-        stat = (listing.folder / listing.files[row]).stat()
         label = listing.label[row] if listing.classes else None
         caption = None if listing.caption is None else listing.caption[row]
-        said = [row, listing.files[row], stat.st_size, stat.st_mtime_ns, label, caption]
+        said = [row, listing.files[row], *_stamp(listing.folder / listing.files[row]), label, caption]
         digest.update(json.dumps(said).encode())
     return digest.hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """A file's size and time of change."""
+    try:
+        stat = path.stat()
+    except OSError:  # such as a link to nothing: told or left out when it is read
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns

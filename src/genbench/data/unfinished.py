@@ -31,6 +31,8 @@ def finished(out: Path, identity: str) -> Index | None:
 
 def claim(out: Path, work: Path, what: str, finished: Index | None) -> None:
     """Makes the folder of an unfinished packing, or finds that of the same one."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file: choose another out, a folder that is empty or not there")
     note = work / "what"
     if note.is_file():
         if note.read_text() != what:
