@@ -12,6 +12,8 @@ from genbench.core import ConfigError, DataError
 from genbench.data import pack as packing
 from genbench.data.pack import pack
 from genbench.data.shard_index import INDEX, read_index
+from genbench.data.shards import index_shards
+from genbench.data.unfinished import NOTE
 
 library = pytest.importorskip("webdataset")
 
@@ -60,6 +62,62 @@ def test_repeated_it_changes_nothing_and_mends_what_is_damaged(tmp_path: Path) -
     (out / "train-000002.tar").write_bytes(flipped)
     assert pack(source, out, SMALL)[1] == 2
     assert contents(out) == before
+
+
+@pytest.mark.parametrize("left", [None, b"", b"{}\n", 300, "indexed"])
+def test_a_lost_or_damaged_index_is_written_again(tmp_path: Path, left: bytes | int | str | None) -> None:
+    source, out = packed(tmp_path, 20)
+    before = contents(out)
+    (out / INDEX).unlink()
+    if left == "indexed":  # as of the shards of others, with other classes and rows
+        index_shards(out, {"train": "train-*.tar", "test": "test-*.tar"}, "stop")
+    elif left is not None:
+        (out / INDEX).write_bytes(before[INDEX][:left] if isinstance(left, int) else left)
+    (out / "train-000001.tar").write_bytes(b"damaged too")
+    pack(source, out, SMALL)
+    assert contents(out) == before
+
+
+def test_the_mending_of_an_index_may_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = packed(tmp_path, 20)
+    before = contents(out)
+    (out / INDEX).unlink()
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "write_index", cut)
+        with pytest.raises(KeyboardInterrupt):
+            pack(source, out, SMALL)
+    assert not (out / INDEX).exists()
+    assert pack(source, out, SMALL)[1] == 0
+    assert contents(out) == before
+
+
+def test_a_packing_without_a_note_is_known_by_its_index(tmp_path: Path) -> None:
+    source, out = packed(tmp_path, 20)
+    before = contents(out)
+    (out / NOTE).unlink()
+    with pytest.raises(ConfigError, match="holds shards of other images, or cut differently: choose another out"):
+        pack(source, out, replace(SMALL, shard_images=20))
+    (out / INDEX).write_bytes(before[INDEX][:-300])
+    with pytest.raises(DataError, match=r"is no index of shards .* repeat the `genbench data pack`"):
+        pack(source, out, SMALL)
+    (out / INDEX).unlink()
+    with pytest.raises(ConfigError, match="holds something else"):
+        pack(source, out, SMALL)
+    (out / INDEX).write_bytes(before[INDEX])
+    assert pack(source, out, SMALL)[1] == 0
+    assert contents(out) == before, "and has its note from then on"
+
+
+@pytest.mark.parametrize("theirs", [b"[]", b'{"settings": {}}', b"no json"])
+def test_a_note_of_something_else_is_none(tmp_path: Path, theirs: bytes) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / NOTE).write_bytes(theirs)
+    with pytest.raises(ConfigError, match="holds something else"):
+        pack(fill(tmp_path / "source", 20), tmp_path / "out", SMALL)
 
 
 def test_interrupted_it_goes_on_and_ends_as_if_it_never_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,10 +183,17 @@ def test_a_link_to_nothing_is_a_file_that_cannot_be_read(tmp_path: Path) -> None
 def test_nothing_else_is_written_over(tmp_path: Path) -> None:
     source, out = packed(tmp_path)
     before = contents(out)
-    with pytest.raises(ConfigError, match="shards of other images, or cut differently: choose another out"):
-        pack(source, out, replace(SMALL, shard_images=20))
+    told = r"holds shards that were packed otherwise \(shard_images: 10 there, 20 here; shard_mb: 100 there, 1 here\): "
+    with pytest.raises(ConfigError, match=told + "choose another out"):
+        pack(source, out, replace(SMALL, shard_images=20, shard_mb=1))
+    (out / INDEX).unlink()
+    with pytest.raises(ConfigError, match=told):
+        pack(source, out, replace(SMALL, shard_images=20, shard_mb=1))
     os.utime(source / "cat" / "00.part.png", (0, 0))
-    with pytest.raises(ConfigError, match="shards of other images"):
+    with pytest.raises(ConfigError, match="holds shards of other images: choose another out"):
+        pack(source, out, SMALL)
+    (out / INDEX).write_bytes(before[INDEX])
+    with pytest.raises(ConfigError, match="holds shards of other images: choose another out"):
         pack(source, out, SMALL)
     with pytest.raises(ConfigError, match="holds something else"):
         pack(source, fill(tmp_path / "full", 1), SMALL)

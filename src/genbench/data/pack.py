@@ -20,7 +20,7 @@ from genbench.data.dataset import Split
 from genbench.data.image_folder import Listing, list_splits
 from genbench.data.shard_index import Index, Shard, write_index, write_shard
 from genbench.data.shards import OnError, describe, library, read_samples, why_unreadable
-from genbench.data.unfinished import UNFINISHED, alone, claim, finished, kept, whole
+from genbench.data.unfinished import UNFINISHED, alone, claim, finished, kept, note_finished, whole
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ def pack(source: Path, out: Path, how: Packing) -> tuple[Index, int]:
     """Packs an image folder as `ImageFolder` reads it, files as they are; the index, and how many shards were written.
 
     The same images give the same bytes. What is there of the same packing, whole by its checksum, is not written again:
-    an interrupted packing goes on, and a finished one is verified and mended.
+    an interrupted packing goes on, and a finished one is verified and mended, its index too.
 
     Raises:
         ConfigError: `out` holds something else or lies in `source`, or another process is packing there.
-        DataError: a source that cannot be used, or a file that cannot be read.
+        DataError: a source that cannot be used, a file that cannot be read, or a damaged index of nobody knows what.
         RunError: `out` cannot be written.
     """
     library()
@@ -59,12 +59,13 @@ def pack(source: Path, out: Path, how: Packing) -> tuple[Index, int]:
         for number, rows in enumerate(_cuts(listing, how))
     ]
     made_of = {name: _identity(listings[split], rows) for name, split, rows in plan}
-    identity = hashlib.sha256(json.dumps([asdict(how), made_of]).encode()).hexdigest()
-    done = finished(out, identity)
+    settings = asdict(how)
+    identity = hashlib.sha256(json.dumps([settings, made_of]).encode()).hexdigest()
+    done = finished(out, settings, identity)
     work = out / UNFINISHED
     # what is left out shows in what a shard is made of
-    settings = [f"{key}={value}" for key, value in asdict(how).items() if key != "on_error"]
-    claim(out, work, " ".join([f"source={source.absolute()}", *settings]), done)
+    what = [f"{key}={value}" for key, value in settings.items() if key != "on_error"]
+    claim(out, work, " ".join([f"source={source.absolute()}", *what]), done)
     shards, written = [], 0
     with alone(out, work), tqdm(total=sum(map(len, (rows for *_, rows in plan))), unit="img", leave=False) as bar:
         known = {} if done is None else {shard.name: shard for shard in done.shards}
@@ -81,6 +82,7 @@ def pack(source: Path, out: Path, how: Packing) -> tuple[Index, int]:
             if (name := note.name.rsplit(".", 2)[0]) not in made_of:
                 (out / name).unlink(missing_ok=True)
         index = Index(shards, listings["train"].classes, _left_out(listings, shards), identity)
+        note_finished(out, settings, identity)
         write_index(out, index)
     shutil.rmtree(work)
     return index, written
