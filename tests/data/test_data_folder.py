@@ -169,6 +169,18 @@ def test_unreadable_images_are_named(tmp_path, content) -> None:
         ImageFolder(str(tmp_path)).table("train")
 
 
+def test_a_link_to_nothing_is_named(tmp_path) -> None:
+    fill(tmp_path)
+    (tmp_path / "train" / "b" / "99.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(DataError, match=r"b/99\.png cannot be read as an image \(.*mend it or take it out"):
+        ImageFolder(str(tmp_path)).table("train")
+    streamed = ImageFolder(str(tmp_path), resident_limit=0).table("train")
+    with pytest.raises(DataError, match=r"b/99\.png cannot be read \(No such file or directory\); mend it or take it"):
+        streamed.fingerprint()
+    with pytest.raises(DataError, match=r"b/99\.png cannot be read as an image"):
+        streamed.take([24])
+
+
 def test_an_error_in_a_worker_stays_one_line(tmp_path) -> None:
     fill(tmp_path)
     (tmp_path / "train" / "b" / "05.png").write_bytes(b"")
@@ -199,6 +211,35 @@ def test_test_classes_must_be_training_classes(tmp_path) -> None:
     save(tmp_path / "test" / "c" / "0.png", pixels())
     with pytest.raises(DataError, match=r"/test has the classes \['c'\], but \S*/train has \['a', 'b'\]"):
         ImageFolder(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        (("train", "val"), r"has folders train and val; expected train and test: rename val to test"),
+        (("train", "val", "annotations"), r"has folders train and val; .*: rename val to test"),
+        (("training", "testing"), r"training and testing; .*: rename training to train and rename testing to test"),
+        (("Train", "test"), r"Train and test; .*: rename Train to train"),
+        (("test", "validation"), r"test and validation; expected train and test: add train"),
+        (("train",), r"has the folder train; .*: add test, or give \S+/train, of which a part is set aside"),
+        (("valid",), r"the folder valid; .*: add train and rename valid to test, or give \S+/valid"),
+    ],
+)
+def test_splits_by_other_names_are_no_classes(tmp_path, folders, told: str) -> None:
+    for name in [f"{folder}/{label}/{i}.png" for folder in folders for label in "ab" for i in range(20)]:
+        save(tmp_path / name, pixels())
+    with pytest.raises(DataError, match=told):
+        ImageFolder(str(tmp_path))
+
+
+def test_a_class_may_be_called_as_a_split_is(tmp_path) -> None:
+    for name in [f"{label}/{i}.png" for label in ("car", "test", "val") for i in range(20)]:
+        save(tmp_path / name, pixels())
+    assert ImageFolder(str(tmp_path))._listings["train"].classes == ["car", "test", "val"]
+    shutil.rmtree(tmp_path / "car")
+    lines = [f'{{"file_name": "{label}/{i}.png", "text": "x"}}\n' for label in ("test", "val") for i in range(20)]
+    (tmp_path / "metadata.jsonl").write_text("".join(lines))
+    assert ImageFolder(str(tmp_path)).spec.captions, "with captions folders mean nothing"
 
 
 def test_a_split_that_would_be_empty(tmp_path) -> None:

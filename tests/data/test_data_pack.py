@@ -1,7 +1,5 @@
 """Packing into shards: the same bytes each time, resumed, verified, and never over something else."""
 
-import io
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +10,10 @@ from packed import SMALL, fill, packed
 
 from genbench.core import ConfigError, DataError
 from genbench.data import pack as packing
-from genbench.data.image_folder import ImageFolder
 from genbench.data.pack import pack
 from genbench.data.shard_index import INDEX, read_index
 from genbench.data.shards import index_shards
+from genbench.data.unfinished import NOTE
 
 library = pytest.importorskip("webdataset")
 
@@ -66,6 +64,62 @@ def test_repeated_it_changes_nothing_and_mends_what_is_damaged(tmp_path: Path) -
     assert contents(out) == before
 
 
+@pytest.mark.parametrize("left", [None, b"", b"{}\n", 300, "indexed"])
+def test_a_lost_or_damaged_index_is_written_again(tmp_path: Path, left: bytes | int | str | None) -> None:
+    source, out = packed(tmp_path, 20)
+    before = contents(out)
+    (out / INDEX).unlink()
+    if left == "indexed":  # as of the shards of others, with other classes and rows
+        index_shards(out, {"train": "train-*.tar", "test": "test-*.tar"}, "stop")
+    elif left is not None:
+        (out / INDEX).write_bytes(before[INDEX][:left] if isinstance(left, int) else left)
+    (out / "train-000001.tar").write_bytes(b"damaged too")
+    pack(source, out, SMALL)
+    assert contents(out) == before
+
+
+def test_the_mending_of_an_index_may_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = packed(tmp_path, 20)
+    before = contents(out)
+    (out / INDEX).unlink()
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "write_index", cut)
+        with pytest.raises(KeyboardInterrupt):
+            pack(source, out, SMALL)
+    assert not (out / INDEX).exists()
+    assert pack(source, out, SMALL)[1] == 0
+    assert contents(out) == before
+
+
+def test_a_packing_without_a_note_is_known_by_its_index(tmp_path: Path) -> None:
+    source, out = packed(tmp_path, 20)
+    before = contents(out)
+    (out / NOTE).unlink()
+    with pytest.raises(ConfigError, match="holds shards of other images, or cut differently: choose another out"):
+        pack(source, out, replace(SMALL, shard_images=20))
+    (out / INDEX).write_bytes(before[INDEX][:-300])
+    with pytest.raises(DataError, match=r"is no index of shards .* repeat the `genbench data pack`"):
+        pack(source, out, SMALL)
+    (out / INDEX).unlink()
+    with pytest.raises(ConfigError, match="holds something else"):
+        pack(source, out, SMALL)
+    (out / INDEX).write_bytes(before[INDEX])
+    assert pack(source, out, SMALL)[1] == 0
+    assert contents(out) == before, "and has its note from then on"
+
+
+@pytest.mark.parametrize("theirs", [b"[]", b'{"settings": {}}', b"no json"])
+def test_a_note_of_something_else_is_none(tmp_path: Path, theirs: bytes) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / NOTE).write_bytes(theirs)
+    with pytest.raises(ConfigError, match="holds something else"):
+        pack(fill(tmp_path / "source", 20), tmp_path / "out", SMALL)
+
+
 def test_interrupted_it_goes_on_and_ends_as_if_it_never_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, whole = packed(tmp_path)
     written = []
@@ -112,18 +166,42 @@ def test_unreadable_files_are_left_out_and_named(tmp_path: Path) -> None:
     assert pack(source, tmp_path / "out", skipping)[1] == 0
 
 
+def test_a_link_to_nothing_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    source = fill(tmp_path / "source")
+    link = source / "dog" / "07.part.jpg"
+    link.unlink()
+    link.symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(DataError, match=r"dog/07\.part\.jpg cannot be read as an image \(No such file.*on_error=skip"):
+        pack(source, tmp_path / "out", SMALL)
+    skipping = replace(SMALL, on_error="skip")
+    index, _ = pack(source, tmp_path / "out", skipping)
+    assert index.left_out == [str(link)]
+    assert sum(shard.images for shard in index.shards) == 149
+    assert pack(source, tmp_path / "out", skipping)[1] == 0
+
+
 def test_nothing_else_is_written_over(tmp_path: Path) -> None:
     source, out = packed(tmp_path)
     before = contents(out)
-    with pytest.raises(ConfigError, match="shards of other images, or cut differently: choose another out"):
-        pack(source, out, replace(SMALL, shard_images=20))
+    told = r"holds shards that were packed otherwise \(shard_images: 10 there, 20 here; shard_mb: 100 there, 1 here\): "
+    with pytest.raises(ConfigError, match=told + "choose another out"):
+        pack(source, out, replace(SMALL, shard_images=20, shard_mb=1))
+    (out / INDEX).unlink()
+    with pytest.raises(ConfigError, match=told):
+        pack(source, out, replace(SMALL, shard_images=20, shard_mb=1))
     os.utime(source / "cat" / "00.part.png", (0, 0))
-    with pytest.raises(ConfigError, match="shards of other images"):
+    with pytest.raises(ConfigError, match="holds shards of other images: choose another out"):
+        pack(source, out, SMALL)
+    (out / INDEX).write_bytes(before[INDEX])
+    with pytest.raises(ConfigError, match="holds shards of other images: choose another out"):
         pack(source, out, SMALL)
     with pytest.raises(ConfigError, match="holds something else"):
         pack(source, fill(tmp_path / "full", 1), SMALL)
     with pytest.raises(ConfigError, match="lies in"):
         pack(source, source / "shards", SMALL)
+    (tmp_path / "packed.tar").write_bytes(b"a tar")
+    with pytest.raises(ConfigError, match=r"packed\.tar is a file: choose another out, a folder"):
+        pack(source, tmp_path / "packed.tar", SMALL)
     assert contents(out) == before
 
 
@@ -157,74 +235,3 @@ def test_an_index_names_no_file_elsewhere(tmp_path: Path) -> None:
     index, _ = pack(fill(tmp_path / "source", 20), tmp_path / "out", SMALL)
     with pytest.raises(ValueError, match="lies elsewhere"):
         replace(index.shards[0], name="../../train-000000.tar")
-
-
-def write_shards(folder: Path, source: Path, **extra: bytes) -> None:
-    """What someone else packed, with the library's own writer."""
-    folder.mkdir()
-    files = ImageFolder(str(source))._listings["train"]
-    for split, rows in (("train", range(30)), ("val", range(30, 45))):
-        pattern = str(folder / f"{split}-%04d.tar")
-        with library.ShardWriter(pattern, maxcount=8, encoder=False, verbose=0) as shards:
-            for row in rows:
-                content = (source / files.files[row]).read_bytes()
-                name = f"n{files.label[row]}/{row:04}"
-                shards.write({"__key__": name, "PNG" if row % 2 else "jpg": content, "cls": b"%d" % (row % 4), **extra})
-
-
-def test_shards_of_others_are_indexed(tmp_path: Path) -> None:
-    write_shards(tmp_path / "theirs", fill(tmp_path / "source"), txt=b"a bird", json=b"{}")
-    index = index_shards(tmp_path / "theirs", {"train": "train-*.tar", "test": "val-*.tar"}, "stop")
-    assert index.classes == ["0", "1", "2", "3"]
-    assert [label for shard in index.of("train") for label in shard.label or []] == [row % 4 for row in range(30)]
-    assert [row for shard in index.of("test") for row in shard.row] == list(range(15))
-    assert {caption for shard in index.shards for caption in shard.caption or []} == {"a bird"}
-    with pytest.raises(ConfigError, match=r"is there already.*remove it first"):
-        index_shards(tmp_path / "theirs", {"train": "train-*.tar", "test": "val-*.tar"}, "stop")
-
-
-@pytest.mark.parametrize(
-    ("patterns", "told"),
-    [
-        ({"train": "train-*.tar", "test": "none-*.tar"}, "no test shards none-"),
-        ({"train": "*.tar", "test": "val-*.tar"}, "named for training and for testing"),
-        ({"train": "../*.tar", "test": "val-*.tar"}, "files of the folder itself"),
-    ],
-)
-def test_patterns_that_do_not_fit_are_named(tmp_path: Path, patterns, told: str) -> None:
-    write_shards(tmp_path / "theirs", fill(tmp_path / "source"))
-    with pytest.raises(ConfigError, match=told):
-        index_shards(tmp_path / "theirs", patterns, "stop")
-
-
-def test_what_cannot_be_indexed_is_named(tmp_path: Path) -> None:
-    theirs = tmp_path / "theirs"
-    write_shards(theirs, fill(tmp_path / "source"))
-    patterns = {"train": "train-*.tar", "test": "val-*.tar"}
-
-    def one(name: str, **sample: bytes) -> None:
-        buffer = io.BytesIO()
-        with library.TarWriter(buffer, encoder=False) as tar:
-            tar.write({"__key__": "x/1", **sample})
-        (theirs / name).write_bytes(buffer.getvalue())
-
-    one("train-9999.tar", png=b"nothing", cls=b"0")
-    with pytest.raises(DataError, match=r"train-9999\.tar: x/1\.png cannot be read as an image \(no image that Pillow"):
-        index_shards(theirs, patterns, "stop")
-    for sample, told in (
-        ({"cls": b"0"}, r"x/1 has 0 images beside cls; expected one"),
-        ({"png": b"", "jpg": b"", "cls": b"0"}, "x/1 has 2 images"),
-        ({"png": b"", "cls": b"cat"}, "is no number"),
-        ({"png": b"", "cls": b"-1"}, "the label -1; expected 0"),
-    ):
-        one("train-9999.tar", **sample)
-        with pytest.raises(DataError, match=told):
-            index_shards(theirs, patterns, "skip")
-    (theirs / "train-9999.tar").write_bytes((theirs / "train-0000.tar").read_bytes()[:2000])
-    with pytest.raises(DataError, match=r"train-9999\.tar cannot be read as an uncompressed tar"):
-        index_shards(theirs, patterns, "skip")
-    one("train-9999.tar", png=b"nothing", cls=b"0")
-    index = index_shards(theirs, patterns, "skip")
-    assert index.left_out == [f"{theirs / 'train-9999.tar'}: x/1.png"]
-    assert json.loads((theirs / INDEX).read_text().splitlines()[1])["left_out"] == index.left_out
-    assert sum(shard.images for shard in index.of("train")) == 30

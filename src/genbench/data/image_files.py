@@ -204,8 +204,7 @@ class StreamedTable(ReadTable):
             return self.filled(pool.map(self._read, range(len(self))))
 
     def fingerprint(self) -> str:
-        stats = [(name, (self.root / name).stat()) for name in self.files]
-        files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        files = [(name, *self._stamp(self.root / name)) for name in self.files]
         label = None if self._label is None else self._label.tolist()
         said = [asdict(self.decoder), files, label] + ([] if self._caption is None else [self._caption])
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
@@ -215,3 +214,10 @@ class StreamedTable(ReadTable):
         pixels = self.decoder(path)
         check_alike(pixels, str(path), self.shape, str(self.reference), self.levels)
         return pixels
+
+    def _stamp(self, path: Path) -> tuple[int, int]:
+        try:
+            stat = path.stat()
+        except OSError as error:  # such as a link to nothing
+            raise DataError(f"{path} cannot be read ({error.strerror or error}); mend it or take it out") from error
+        return stat.st_size, stat.st_mtime_ns

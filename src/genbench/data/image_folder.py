@@ -16,6 +16,9 @@ from genbench.data.split import in_test
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
+_SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
+"""What others call the folders `train` and `test`."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -37,6 +40,7 @@ class Listing:
 class ImageFolder(ImageDataset):
     """Image files below `root`: its `train` and `test` folders, or all of them, split by the hash of their path.
 
+    A folder `val` in the place of `test`, or one of them alone, is refused and not taken for a class.
     Each may hold one folder per class (labels follow the sorted names) or the files themselves (no labels). With a
     metadata.jsonl in it (Hugging Face's imagefolder) its images, at any depth, have captions and no labels:
     `caption_column` is their key there.
@@ -93,9 +97,11 @@ def list_splits(root: Path, test_fraction: float, caption_column: str = "text") 
     """The files of both splits.
 
     Raises:
-        DataError: a split without images, a class that only the test split has, or captions in one split only.
+        DataError: splits by other names, a split without images, a class that only the test split has, or captions in
+            one split only.
     """
     if not (root / "train").is_dir() or not (root / "test").is_dir():
+        _refuse_other_splits(root)
         return _hashed_split(list_images(root, caption_column), test_fraction)
     train, test = list_images(root / "train", caption_column), list_images(root / "test", caption_column)
     with_captions = [split.folder for split in (train, test) if split.caption is not None]
@@ -112,6 +118,25 @@ def list_splits(root: Path, test_fraction: float, caption_column: str = "text") 
         )
     label = [train.classes.index(test.classes[i]) for i in test.label]
     return {"train": train, "test": Listing(test.folder, test.files, label, train.classes, test.caption)}
+
+
+def _refuse_other_splits(root: Path) -> None:
+    """Refuses folders that are splits and no classes: each is called so, or one for training and one for testing."""
+    entries = sorted(root.iterdir()) if root.is_dir() else []
+    folders = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    known = {split: [name for name in folders if name.lower() in names] for split, names in _SPLITS.items()}
+    found = known["train"] + known["test"]
+    would_be_classes = len(found) == len(folders) and not (root / METADATA).is_file()
+    if not found or not (all(known.values()) or would_be_classes):
+        return
+    missing = [split for split in _SPLITS if split not in folders]
+    mend = " and ".join(f"rename {known[split][0]} to {split}" if known[split] else f"add {split}" for split in missing)
+    if len(found) == 1:
+        mend += f", or give {root / found[0]}, of which a part is set aside"
+    raise DataError(
+        f"{root} has {'the folder' if len(found) == 1 else 'folders'} {' and '.join(found)}; expected train and test: "
+        f"{mend}"
+    )
 
 
 def list_images(folder: Path, caption_column: str = "text") -> Listing:

@@ -20,7 +20,7 @@ from genbench.data.dataset import Split
 from genbench.data.image_folder import Listing, list_splits
 from genbench.data.shard_index import Index, Shard, write_index, write_shard
 from genbench.data.shards import OnError, describe, library, read_samples, why_unreadable
-from genbench.data.unfinished import UNFINISHED, alone, claim, finished, kept, whole
+from genbench.data.unfinished import UNFINISHED, alone, claim, finished, kept, note_finished, whole
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ def pack(source: Path, out: Path, how: Packing) -> tuple[Index, int]:
     """Packs an image folder as `ImageFolder` reads it, files as they are; the index, and how many shards were written.
 
     The same images give the same bytes. What is there of the same packing, whole by its checksum, is not written again:
-    an interrupted packing goes on, and a finished one is verified and mended.
+    an interrupted packing goes on, and a finished one is verified and mended, its index too.
 
     Raises:
         ConfigError: `out` holds something else or lies in `source`, or another process is packing there.
-        DataError: a source that cannot be used, or a file that cannot be read.
+        DataError: a source that cannot be used, a file that cannot be read, or a damaged index of nobody knows what.
         RunError: `out` cannot be written.
     """
     library()
@@ -59,12 +59,13 @@ def pack(source: Path, out: Path, how: Packing) -> tuple[Index, int]:
         for number, rows in enumerate(_cuts(listing, how))
     ]
     made_of = {name: _identity(listings[split], rows) for name, split, rows in plan}
-    identity = hashlib.sha256(json.dumps([asdict(how), made_of]).encode()).hexdigest()
-    done = finished(out, identity)
+    settings = asdict(how)
+    identity = hashlib.sha256(json.dumps([settings, made_of]).encode()).hexdigest()
+    done = finished(out, settings, identity)
     work = out / UNFINISHED
     # what is left out shows in what a shard is made of
-    settings = [f"{key}={value}" for key, value in asdict(how).items() if key != "on_error"]
-    claim(out, work, " ".join([f"source={source.absolute()}", *settings]), done)
+    what = [f"{key}={value}" for key, value in settings.items() if key != "on_error"]
+    claim(out, work, " ".join([f"source={source.absolute()}", *what]), done)
     shards, written = [], 0
     with alone(out, work), tqdm(total=sum(map(len, (rows for *_, rows in plan))), unit="img", leave=False) as bar:
         known = {} if done is None else {shard.name: shard for shard in done.shards}
@@ -81,6 +82,7 @@ def pack(source: Path, out: Path, how: Packing) -> tuple[Index, int]:
             if (name := note.name.rsplit(".", 2)[0]) not in made_of:
                 (out / name).unlink(missing_ok=True)
         index = Index(shards, listings["train"].classes, _left_out(listings, shards), identity)
+        note_finished(out, settings, identity)
         write_index(out, index)
     shutil.rmtree(work)
     return index, written
@@ -135,7 +137,7 @@ def _cuts(listing: Listing, how: Packing) -> Iterator[list[int]]:
     """The rows of each shard: dealt out at random, but always alike, so that every shard holds a bit of everything."""
     rows, total = list[int](), 0
     for row in torch.randperm(len(listing.files), generator=torch.Generator().manual_seed(0)).tolist():
-        size = (listing.folder / listing.files[row]).stat().st_size
+        size, _ = _stamp(listing.folder / listing.files[row])
         if rows and (len(rows) == how.shard_images or total + size > how.shard_mb * 10**6):
             yield rows
             rows, total = [], 0
@@ -148,9 +150,17 @@ def _identity(listing: Listing, rows: list[int]) -> str:
     """SHA-256 of what a shard is made of: paths, sizes and times of change of files, labels and captions."""
     digest = hashlib.sha256(json.dumps(listing.classes).encode())
     for row in rows:
-        stat = (listing.folder / listing.files[row]).stat()
         label = listing.label[row] if listing.classes else None
         caption = None if listing.caption is None else listing.caption[row]
-        said = [row, listing.files[row], stat.st_size, stat.st_mtime_ns, label, caption]
+        said = [row, listing.files[row], *_stamp(listing.folder / listing.files[row]), label, caption]
         digest.update(json.dumps(said).encode())
     return digest.hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """A file's size and time of change."""
+    try:
+        stat = path.stat()
+    except OSError:  # such as a link to nothing: told or left out when it is read
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns

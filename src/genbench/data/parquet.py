@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +17,7 @@ from tqdm import tqdm
 from genbench.core import DataError
 from genbench.core.errors import first_line
 from genbench.data.cache import cache, kept
-
-log = logging.getLogger(__name__)
+from genbench.data.series import tell_missing
 
 _FOOTER = 2**16
 """How many bytes of a file's end are read at first; longer footers take a second read."""
@@ -44,7 +41,7 @@ class ParquetRows:
         self, files: Sequence[str], stamps: Sequence[object], features: Any, image: str, at_once: int, cache_limit: int
     ) -> None:
         self.files, self.image, self.at_once, self.cache_limit = list(files), image, at_once, cache_limit
-        _tell_missing(self.files)
+        tell_missing(self.files)
         self._identity = list(zip(files, stamps, strict=True))
         index = kept(cache("parquet"), _key(self._identity), self._index)
         self._sizes: list[int] = index["size"].to_pylist()
@@ -179,19 +176,6 @@ def stores_images(feature: Any) -> bool:
 
 def _image_of(feature: Any) -> Any:
     return _library().Image() if stores_images(feature) else feature
-
-
-def _tell_missing(files: list[str]) -> None:
-    """Warns of files that are not there although the names of others count them: NAME-00002-of-00003."""
-    found: dict[tuple[str, str], set[int]] = {}
-    for name in filter(None, (re.match(r"(.*)-(\d+)-of-(\d+)", file) for file in files)):
-        found.setdefault((name[1], name[3]), set()).add(int(name[2]))
-    for (stem, of), there in found.items():
-        # some count from one
-        missing = sorted(set(range(int(of))) - there) if int(of) not in there else []
-        if missing:
-            told = (len(missing), int(of), stem, missing[0])
-            log.warning("%d of the %d files %s-* are missing, the first is number %d", *told)
 
 
 def _library() -> Any:

@@ -58,8 +58,9 @@ class ShardFiles:
             if self.remote:  # what the webdataset library says is the command line it has run
                 raise DataError(f"{place} cannot be fetched: look whether data.root is right and answers") from error
             raise DataError(
-                f"{place} cannot be read ({error.strerror or error}); write shards with `genbench data pack "
-                "source=FOLDER out=DIR`, or index those that are there with `genbench data index root=DIR`"
+                f"{place} cannot be read ({error.strerror or error}); write shards, or a lost index again, with "
+                "`genbench data pack source=FOLDER out=DIR`, or index what others packed with `genbench data index "
+                "root=DIR`"
             ) from error
         return read_index(content, place)
 

@@ -102,8 +102,9 @@ def read_index(content: bytes, place: str) -> Index:
         return Index([read_shard(line) for line in lines], **about)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{place} is no index of shards ({type(error).__name__}: {error}); restore it, or remove it and write "
-            "another with `genbench data index root=DIR`"
+            f"{place} is no index of shards ({type(error).__name__}: {error}); restore it, or repeat the `genbench "
+            "data pack` that wrote it; of shards that others packed, remove it and write another with `genbench data "
+            "index root=DIR`"
         ) from error
 
 

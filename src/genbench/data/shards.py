@@ -19,9 +19,13 @@ from genbench.core import ConfigError, DataError
 from genbench.data.dataset import Split
 from genbench.data.image_files import UNREADABLE
 from genbench.data.image_folder import SUFFIXES
+from genbench.data.series import tell_missing
 from genbench.data.shard_index import INDEX, Index, Shard, agreeing, write_index
 
 OnError = Literal["stop", "skip"]
+
+_PADDING = 2**20
+"""Writers fill up a tar's last record after its end; records have 10 KiB, or up to 1 MiB where one asks for more."""
 
 
 def library() -> Any:
@@ -87,11 +91,12 @@ def read_samples(stream: BinaryIO, place: str) -> Iterator[Sample]:
     """The samples of an uncompressed tar, in order.
 
     Raises:
-        DataError: it cannot be read, or a sample without exactly one image, or a label that is no number.
+        DataError: it cannot be read or is cut short, or a sample without exactly one image, or a label that is no
+            number.
     """
     try:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
-            for key, members in itertools.groupby(_files(tar), key=lambda member: member[0]):
+            for key, members in itertools.groupby(_files(tar, stream, place), key=lambda member: member[0]):
                 yield _sample(f"{place}: {key}", tar, {suffix: info for _, suffix, info in members})
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(
@@ -99,12 +104,23 @@ def read_samples(stream: BinaryIO, place: str) -> Iterator[Sample]:
         ) from error
 
 
-def _files(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
+def _files(tar: tarfile.TarFile, stream: BinaryIO, place: str) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
     split = library().tariterators.base_plus_ext
     for info in tar:
         key, suffix = split(info.name)
         if info.isreg() and key is not None and not key.rpartition("/")[2].startswith("."):
             yield key, suffix.lower(), info
+    _require_end(tar, stream, place)  # before the last sample, which may lack what was cut off
+
+
+def _require_end(tar: tarfile.TarFile, stream: BinaryIO, place: str) -> None:
+    """Refuses a tar that was read to where it seems to end, but is not marked so, or not near the end of its file."""
+    stream.seek(tar.offset)
+    marked = stream.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+    size = stream.seek(0, io.SEEK_END)
+    if not marked or size - tar.offset > _PADDING:
+        found = "its tar ends" if marked else "neither another file nor the end of a tar is"
+        raise DataError(f"{place} is cut short ({found} at byte {tar.offset} of {size}); restore it, or take it out")
 
 
 def _sample(place: str, tar: tarfile.TarFile, members: dict[str, tarfile.TarInfo]) -> Sample:
@@ -137,7 +153,7 @@ def index_shards(root: Path, patterns: dict[Split, str], on_error: OnError) -> I
 
     Raises:
         ConfigError: an index that is there already, no shards, or a shard in both splits.
-        DataError: a shard or image that cannot be read.
+        DataError: a shard or image that cannot be read, or a shard without images.
     """
     if (root / INDEX).exists():
         raise ConfigError(
@@ -157,6 +173,7 @@ def index_shards(root: Path, patterns: dict[Split, str], on_error: OnError) -> I
     shards: list[Shard] = []
     left_out: list[str] = []
     everything = [(split, path) for split, found in paths.items() for path in found]
+    tell_missing([str(path) for _, path in everything])  # of both splits, which may be parts of one series
     for split, path in tqdm(everything, unit="shard", desc="indexing", leave=False):
         with path.open("rb") as stream:
             first = sum(shard.images for shard in shards if shard.split == split)
@@ -169,6 +186,7 @@ def index_shards(root: Path, patterns: dict[Split, str], on_error: OnError) -> I
 
 
 def _decodable(stream: BinaryIO, path: Path, on_error: OnError, left_out: list[str]) -> Iterator[Sample]:
+    sample = None
     for sample in read_samples(stream, str(path)):
         wrong = why_unreadable(sample.content)
         if wrong is None:
@@ -179,3 +197,5 @@ def _decodable(stream: BinaryIO, path: Path, on_error: OnError, left_out: list[s
             )
         else:
             left_out.append(f"{path}: {sample.file}")
+    if sample is None:
+        raise DataError(f"{path} has no images; restore it, or take it out")

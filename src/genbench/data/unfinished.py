@@ -1,36 +1,73 @@
-"""What a packing that was interrupted left, so that it goes on, and nobody else's folder is written to."""
+"""What a packing left, so that it goes on or is mended, and nobody else's folder is written to."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from genbench.core import ConfigError
-from genbench.core.files import write_atomically
+from genbench.core import ConfigError, DataError
+from genbench.core.differences import differences
+from genbench.core.files import write_atomically, write_json
 from genbench.data.shard_index import INDEX, Index, Shard, read_index, read_shard
 
 UNFINISHED = ".unfinished"
 """The folder of a packing's notes, removed when it is done."""
 
+NOTE = "packing.json"
+"""What was packed and how, kept beside the index, which can be written again where this is known."""
 
-def finished(out: Path, identity: str) -> Index | None:
-    """The index of a finished packing of these images."""
-    if not (out / INDEX).is_file():
+
+def finished(out: Path, settings: Mapping[str, Any], identity: str) -> Index | None:
+    """What a finished packing of these images left: its index, without shards if that was lost.
+
+    Raises:
+        ConfigError: a finished packing of other images, or with other settings.
+        DataError: a damaged index, and no note of what it was of.
+    """
+    note = _noted(out)
+    try:
+        index = read_index((out / INDEX).read_bytes(), str(out / INDEX))
+    except OSError:
+        index = None
+    except DataError:
+        if not note:
+            raise
+        index = None
+    if index is not None and index.source == identity:
+        return index
+    if note.get("identity") == identity:
+        return Index([], [], [], identity)
+    if index is None and not note:
         return None
-    index = read_index((out / INDEX).read_bytes(), str(out / INDEX))
-    if index.source != identity:
-        raise ConfigError(
-            f"{out} holds shards of other images, or cut differently: choose another out, or remove it first"
-        )
-    return index
+    what = "shards of other images" if note else "shards of other images, or cut differently"
+    if note and (differing := "; ".join(differences(note["settings"], settings))):
+        what = f"shards that were packed otherwise ({differing})"
+    raise ConfigError(f"{out} holds {what}: choose another out, or remove it first")
+
+
+def note_finished(out: Path, settings: Mapping[str, Any], identity: str) -> None:
+    """Keeps what was packed and how."""
+    write_json(out / NOTE, {"identity": identity, "settings": dict(settings)})
+
+
+def _noted(out: Path) -> dict[str, Any]:
+    try:
+        note = json.loads((out / NOTE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) and note.keys() == {"identity", "settings"} else {}
 
 
 def claim(out: Path, work: Path, what: str, finished: Index | None) -> None:
     """Makes the folder of an unfinished packing, or finds that of the same one."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file: choose another out, a folder that is empty or not there")
     note = work / "what"
     if note.is_file():
         if note.read_text() != what:
