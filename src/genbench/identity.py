@@ -18,19 +18,26 @@ NOT_IDENTITY_OF_TRAINING = (
     "activation_checkpointing",  # gradients are bit-equal
     "nonfinite",  # unless it skips: a training that is not stopped is one that had nothing to stop for
 )
+NOT_IDENTITY_OF_DATA = (
+    "cache_limit",  # how much of a disk shards may take
+    *("root", "path", "train", "test"),  # where images lie: which they are, their fingerprint tells
+)
 # a batch is the same on however many devices
 NOT_IDENTITY_OF_TRAINER = ("devices", "num_nodes", "strategy")
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a resolved config that decides the weights; other trainings' count by content, wherever they lie."""
+    """The part of a resolved config that decides the weights, beside the images.
+
+    Images and other trainings count by content, wherever they lie.
+    """
     kept = {key: _deciding(key, value) for key, value in config.items() if key not in NOT_IDENTITY}
     if config.get("start_sha256") is not None:
         kept["start"] = config["start_sha256"]
     if isinstance(config.get("trainer"), Mapping):
         kept["trainer"] = {k: v for k, v in config["trainer"].items() if k not in NOT_IDENTITY_OF_TRAINER}
-    if isinstance(config.get("data"), Mapping):  # how much of a disk shards may take decides nothing
-        kept["data"] = by_content({k: v for k, v in config["data"].items() if k != "cache_limit"})
+    if isinstance(config.get("data"), Mapping):
+        kept["data"] = {k: v for k, v in config["data"].items() if k not in NOT_IDENTITY_OF_DATA}
     if isinstance(config.get("model"), Mapping):
         kept["model"] = {key: _deciding(key, value) for key, value in config["model"].items() if key != "likelihood"}
     budget = config.get("budget") or {}
@@ -69,7 +76,7 @@ def _deciding(key: str, value: Any) -> Any:
     return node
 
 
-def recipe_hash(config: Mapping[str, Any]) -> str:
-    """Eight hex digits of everything that decides the weights except the seed."""
-    recipe = {key: value for key, value in identity(config).items() if key != "seed"}
+def recipe_hash(config: Mapping[str, Any], images: str | None) -> str:
+    """Eight hex digits of everything that decides the weights except the seed; `images` is their fingerprint."""
+    recipe = {key: value for key, value in identity(config).items() if key != "seed"} | {"images": images}
     return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:8]

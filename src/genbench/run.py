@@ -72,7 +72,7 @@ class Run:
         if path.exists() and any(path.iterdir()):
             run = cls.open(path)
             run.require_same(config)
-            run.require_same_data(manifest)
+            run.require_same_images((manifest.get("data") or {}).get("train_sha256"))
             return run
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,17 +168,22 @@ class Run:
                 f"{' and more' if len(differing) > 5 else ''}: choose another run_dir"
             )
 
-    def require_same_data(self, manifest: Mapping[str, Any]) -> None:
-        """Checks that the training images are those the run was made of.
+    @property
+    def images(self) -> str | None:
+        """The fingerprint of the training images; None where the run says nothing of them."""
+        found: str | None = (self.manifest.get("data") or {}).get("train_sha256")
+        return found
+
+    def require_same_images(self, images: str | None) -> None:
+        """Checks that the training images have the fingerprint of those the run was made of, wherever they lie now.
 
         Raises:
             RunError: they have changed since.
         """
-        there, here = self.manifest.get("data"), manifest.get("data")
-        if there != here:
+        if self.images != images:
             raise RunError(
-                f"the training images have changed since {self.path} was made (data {there} there, {here} here): "
-                "restore them, or choose another run_dir"
+                f"the training images have changed since {self.path} was made (sha256 {self.images} there, {images} "
+                "here): restore them, or choose another run_dir"
             )
 
     def weights_of(self, kind: Weights) -> Path:

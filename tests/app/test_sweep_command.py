@@ -84,6 +84,16 @@ def test_the_file_is_what_wandbs_schema_and_our_trainings_take(sweep, tmp_path: 
         assert list(config.model.channels) in ([8, 16], [16, 32])
 
 
+def test_trainings_find_the_users_own_choices(sweep, tmp_path: Path) -> None:
+    own = tmp_path / "own" / "optimizer"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text("_target_: torch.optim.SGD\n_partial_: true\nlr: 0.1\n")
+    assert sweep("--config-dir", "own", "model=vae", "optimizer=mine", "seed=1,2") == 0
+    file = yaml.safe_load((tmp_path / "sweep.yaml").read_text())
+    flags = ["--config-dir", str(tmp_path / "own")]
+    assert file["command"][:7] == ["${env}", "genbench", "train", *flags, "model=vae", "optimizer=mine"]
+
+
 def test_another_sweep_is_not_overwritten(sweep, tmp_path: Path, capsys) -> None:
     assert sweep("model=vae", "seed=1,2", "sweep.method=grid") == 0
     before = (tmp_path / "sweep.yaml").read_bytes()
@@ -100,6 +110,10 @@ def test_another_sweep_is_not_overwritten(sweep, tmp_path: Path, capsys) -> None
         (
             ["seed=1,2", "sweep.objective=cas"],
             "error: sweep.objective=cas is not measured by protocol digits: choose one of ",
+        ),
+        (
+            ["seed=1,2", "model.conditional=false", "sweep.objective=accuracy"],
+            "error: sweep.objective=accuracy is nothing that model=ddpm has: choose one of bits_per_dim, fd",
         ),
         (["seed=1,2", "logger=none"], "error: W&B's sweeps read their scores from W&B: leave logger=none out"),
         (

@@ -158,7 +158,7 @@ def test_a_trial_that_fails_is_told_and_the_study_goes_on(study, tmp_path: Path,
 
     assert study(choice, *TINY, "training.clip=1.0", "training.log_every=64") == 1
     assert capsys.readouterr().err == (
-        "error: runs/sweeps/s holds another study; it differs in given.training.clip: null there, 1.0 here: choose "
+        "error: runs/sweeps/s holds another study; it differs in config.training.clip: null there, 1.0 here: choose "
         "another hydra.sweeper.study\n"
     )
 

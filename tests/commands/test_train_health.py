@@ -80,7 +80,7 @@ def test_a_training_skips_a_loss_that_is_not_finite_and_says_so(tiny: Train, mon
         run = tiny("vae", "training.nonfinite=skip")
     assert run.summary["skipped"] == 1
     assert [record["skipped"] for record in read_log(run.log)] == [0, 0, 1, 1, 1]
-    with pytest.raises(RunError, match=r"differs in training\.nonfinite: skip there, None here"):
+    with pytest.raises(RunError, match=r"differs in training\.nonfinite: skip there, null here"):
         tiny("vae", "training.nonfinite=stop")
 
 

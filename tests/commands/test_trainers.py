@@ -114,7 +114,7 @@ def test_the_losses_of_a_sharded_model_are_those_of_a_whole_one(
 
 def test_a_run_is_the_same_experiment_on_one_gpu_on_copies_and_on_parts() -> None:
     trainers = ("gpu", "ddp", "fsdp")
-    assert len({recipe_hash(resolve(compose("train", [f"trainer={name}"]))) for name in trainers}) == 1
+    assert len({recipe_hash(resolve(compose("train", [f"trainer={name}"])), None) for name in trainers}) == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")

@@ -34,7 +34,7 @@ class Trainings:
         for trial in trials:
             self.before(trial)
             self.trained.append(trial.number)
-            self.values[trial.number] = value(trial)
+            self.values[trial.home] = value(trial)
             self.after(trial)
         return [None] * len(trials)
 
@@ -42,8 +42,15 @@ class Trainings:
         return Outcome("complete", self.values[trial.home]) if trial.home in self.values else None
 
 
-def run(folder: Path, trainings: Trainings, n_trials: int, n_jobs: int = 1, search: Search = SEARCH) -> list[tuple]:
+def run(
+    folder: Path,
+    trainings: Trainings,
+    n_trials: int,
+    n_jobs: int = 1,
+    search: Search = SEARCH,
+    retry_failed: bool = False,
+) -> list[tuple]:
     """Runs a study; every trial's number, values, state and score."""
     with Study(folder, search) as study:
-        run_trials(study, n_trials, n_jobs, trainings.launch, trainings.found)
+        run_trials(study, n_trials, n_jobs, trainings.launch, trainings.found, retry_failed)
         return [(t.number, t.params, t.state.name, t.value) for t in study.trials]

@@ -1,6 +1,7 @@
 """A study loses no trial and trains none twice, wherever it is interrupted, and suggests what Optuna alone would."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def test_suggestions_are_those_of_optuna_asked_directly(n_jobs: int, undisturbed
     while len(study.trials) < N:
         asked = [study.ask(space) for _ in range(min(n_jobs, N - len(study.trials)))]
         for trial in asked:
-            study.tell(trial, value(Trial(trial.number, trial.params, trial.number)))
+            study.tell(trial, value(Trial(trial.number, trial.params, trial.number, trial.number)))
     found = undisturbed if n_jobs == 1 else run(tmp_path / "s", Trainings(), N, n_jobs)
     assert found == [(t.number, t.params, "COMPLETE", t.value) for t in study.trials]
 
@@ -159,11 +160,12 @@ def test_of_equal_values_only_the_first_is_trained(tmp_path: Path) -> None:
 
 
 def test_another_search_of_the_same_name_is_refused_with_the_difference(tmp_path: Path) -> None:
-    run(tmp_path / "s", Trainings(), 1)
+    with Study(tmp_path / "s", replace(SEARCH, config={"budget": {"images": 4}})):
+        pass
     for other, difference in (
         (replace(SEARCH, objective="kid"), "objective: fd there, kid here"),
         (replace(SEARCH, direction="maximize"), "direction: minimize there, maximize here"),
-        (replace(SEARCH, fixed=("model=dcgan",)), "given.model: vae there, dcgan here"),
+        (replace(SEARCH, config={"budget": {"images": 8}}), "config.budget.images: 4 there, 8 here"),
         (replace(SEARCH, space={**SEARCH.space, "w": Choice((1, 3))}), "searched.w: choice(1,2) there, choice(1,3) he"),
     ):
         with pytest.raises(RunError) as error:
@@ -173,6 +175,44 @@ def test_another_search_of_the_same_name_is_refused_with_the_difference(tmp_path
         assert other.hash != SEARCH.hash
 
 
+def test_a_folder_of_trials_without_their_study_is_refused_and_a_renamed_one_goes_on(tmp_path: Path) -> None:
+    there = run(tmp_path / "s", Trainings(), 2)
+    (tmp_path / "s").rename(tmp_path / "t")
+    assert run(tmp_path / "t", Trainings(), 2) == there
+    (tmp_path / "t" / "trial-0").mkdir()
+    (tmp_path / "t" / "study.db").unlink()
+    with pytest.raises(RunError, match=r"t holds trial-0 but no study that says .*: restore its study\.db, or choose"):
+        run(tmp_path / "t", Trainings(), 2)
+
+
+def test_trials_that_failed_are_trained_once_more_where_that_is_asked_for(tmp_path: Path) -> None:
+    straight, trainings = run(tmp_path / "straight", Trainings(), N), Trainings()
+    good = trainings.launch
+
+    def full_disk(trials: Sequence[Trial]) -> list[Outcome | None]:
+        return [Outcome("failed", reason="no space left") if t.number in (1, 3) else good([t])[0] for t in trials]
+
+    trainings.launch = full_disk  # type: ignore[method-assign]
+    before = run(tmp_path / "s", trainings, N)
+    assert [state for *_, state, _ in before] == ["COMPLETE", "FAIL", "COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    trainings.launch = good  # type: ignore[method-assign]
+    assert run(tmp_path / "s", trainings, N) == before
+    with Study(tmp_path / "s", SEARCH) as study:  # killed between the two halves of asking once more
+        study._study.enqueue_trial(before[1][1], user_attrs={"retries": 1})
+    after = run(tmp_path / "s", trainings, N, retry_failed=True)
+    assert after[:N] == before
+    assert [(params, state) for _, params, state, _ in after[N:]] == [(before[n][1], "COMPLETE") for n in (1, 3)]
+    assert after[N][-1] == straight[1][-1]
+    with Study(tmp_path / "s", SEARCH) as study:
+        assert [study.run_dir(study.trial(number)).name for number in (1, 6, 3, 7)] == ["trial-1"] * 2 + ["trial-3"] * 2
+        assert (study.count, study.failed()) == (N, [])
+    assert run(tmp_path / "s", trainings, N, retry_failed=True) == after
+    # and the study goes on as an undisturbed one would with these
+    one, two = (run(tmp_path / "s", trainings, N + 1), run(tmp_path / "s", trainings, N + 2))
+    assert two[: len(one)] == one
+    assert trainings.trained == [0, 2, 4, 5, 6, 7, 8, 9]
+
+
 def test_two_sweeps_at_once_are_refused(tmp_path: Path) -> None:
     with Study(tmp_path / "s", SEARCH), pytest.raises(RunError, match="another process is running the study"):
         Study(tmp_path / "s", SEARCH)
@@ -180,5 +220,5 @@ def test_two_sweeps_at_once_are_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_study_is_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_text("not a database " * 100)
-    with pytest.raises(RunError, match=r"cannot open the study .*study\.db: "):
+    with pytest.raises(RunError, match=r"cannot open the study .*study\.db \(.*: restore it, or choose another"):
         Study(tmp_path, SEARCH)

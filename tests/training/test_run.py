@@ -67,19 +67,19 @@ def selecting(**training: object) -> dict[str, object]:
 
 def test_previews_are_part_of_an_experiment_that_selects_by_them() -> None:
     for plain in ({}, {"preview_every": 20}, {"preview_every": None}):
-        assert recipe_hash(selecting(**plain)) == recipe_hash(selecting())
+        assert recipe_hash(selecting(**plain), None) == recipe_hash(selecting(), None)
     by_fd = selecting(select="fd")
-    hashes = {recipe_hash(config) for config in (selecting(), by_fd, selecting(select="kid"))}
-    hashes.add(recipe_hash(selecting(select="fd", preview_every=20)))
-    hashes.add(recipe_hash(by_fd | {"features": {"weights": "b"}}))
-    hashes.add(recipe_hash(by_fd | {"protocol": {"reference": "train", "samples": 10}}))
+    hashes = {recipe_hash(config, None) for config in (selecting(), by_fd, selecting(select="kid"))}
+    hashes.add(recipe_hash(selecting(select="fd", preview_every=20), None))
+    hashes.add(recipe_hash(by_fd | {"features": {"weights": "b"}}, None))
+    hashes.add(recipe_hash(by_fd | {"protocol": {"reference": "train", "samples": 10}}, None))
     assert len(hashes) == 6
-    assert recipe_hash(by_fd | {"protocol": {"reference": "test", "samples": 99}}) == recipe_hash(by_fd)
+    assert recipe_hash(by_fd | {"protocol": {"reference": "test", "samples": 99}}, None) == recipe_hash(by_fd, None)
 
 
 def test_only_skipping_is_part_of_an_experiment_of_what_watches_over_it() -> None:
     def hashed(**training: object) -> str:
-        return recipe_hash(CONFIG | {"training": {"clip": 1.0} | training})
+        return recipe_hash(CONFIG | {"training": {"clip": 1.0} | training}, None)
 
     assert hashed() == hashed(nonfinite="stop") == hashed(nonfinite="stop", watchdog=5.0, log_every=1)
     assert hashed(nonfinite="skip") == hashed(nonfinite="skip", watchdog=None) != hashed()
@@ -87,15 +87,28 @@ def test_only_skipping_is_part_of_an_experiment_of_what_watches_over_it() -> Non
 
 def test_how_much_disk_shards_may_take_is_no_part_of_an_experiment() -> None:
     def hashed(**data: object) -> str:
-        return recipe_hash(CONFIG | {"data": {"root": "https://shards", "resident_limit": 5} | data})
+        return recipe_hash(CONFIG | {"data": {"root": "https://shards", "resident_limit": 5} | data}, None)
 
     assert hashed() == hashed(cache_limit=1) == hashed(cache_limit=2) != hashed(resident_limit=6)
+
+
+def test_images_count_by_what_they_are_and_not_by_where_they_lie(tmp_path: Path) -> None:
+    def config(**data: object) -> dict[str, object]:
+        return CONFIG | {"data": {"root": "/home", "flip": False} | data}
+
+    there = recipe_hash(config(), "a")
+    assert there == recipe_hash(config(root="/scratch"), "a")
+    assert len({there, recipe_hash(config(), "b"), recipe_hash(config(flip=True), "a")}) == 3
+    Run.create(tmp_path / "r", config(), {"data": {"name": "d", "train_sha256": "a"}})
+    Run.create(tmp_path / "r", config(root="/scratch"), {"data": {"name": "e", "train_sha256": "a"}})
+    with pytest.raises(RunError, match=r"images have changed since .* \(sha256 a there, b here\): restore them"):
+        Run.create(tmp_path / "r", config(), {"data": {"name": "d", "train_sha256": "b"}})
 
 
 def test_what_is_measured_of_a_first_stage_is_no_part_of_an_experiment_that_knows_its_weights() -> None:
     def hashed(**stage: object) -> str:
         node = {"run": "r", "latent": None, "scale": 1.0, "sha256": "a"} | stage
-        return recipe_hash(CONFIG | {"first_stage": node, "model": {"a": 1, "first_stage": node}})
+        return recipe_hash(CONFIG | {"first_stage": node, "model": {"a": 1, "first_stage": node}}, None)
 
     assert hashed() == hashed(scale=1.0000001) == hashed(latent={"channels": 4}) != hashed(sha256="b")
     assert hashed(sha256=None) != hashed(sha256=None, scale=1.0000001)
@@ -106,7 +119,7 @@ def test_a_folder_of_before_selections_is_found_again(tmp_path: Path) -> None:
     new = CONFIG | {"training": {"clip": 1.0, "select": None, "preview_every": 5}}
     Run.create(tmp_path / "r", old, {})
     assert Run.create(tmp_path / "r", new, {}).path == tmp_path / "r"
-    assert recipe_hash(old) == recipe_hash(new)
+    assert recipe_hash(old, None) == recipe_hash(new, None)
 
 
 def test_another_experiment_is_refused_and_its_difference_named(tmp_path: Path) -> None:

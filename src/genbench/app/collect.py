@@ -61,7 +61,7 @@ def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:
             "data": run.manifest["data"]["name"],
             "seed": config.seed,
             **_budget(config),
-            "recipe": recipe_hash(resolve(config)),
+            "recipe": recipe_hash(resolve(config), run.images),
             "run": str(run.path),
         }
         if run.finished:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from hydra.core.override_parser.types import Override
 from pydantic import Field
 
+from genbench.app.paths import own_flags
 from genbench.app.searching import make_search
 from genbench.app.trials import build_pruner, outcome
 from genbench.app.validate import Section, validate
@@ -41,6 +43,7 @@ class Settings(Section):
     direction: Literal["minimize", "maximize"] | None
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     n_startup_trials: Annotated[int, Field(ge=0)]
+    retry_failed: bool
 
 
 def run_study(
@@ -66,11 +69,12 @@ def run_study(
     from genbench.sweep.study import Study
 
     with Study(ROOT / (given.study or f"study-{search.hash}"), search, pruner) as study:
-        log.info("study %s: %d of %d trials there", study.folder, len(study.trials), given.n_trials)
+        log.info("study %s: %d of %d trials there", study.folder, study.count, given.n_trials)
         run_trials(
             *(study, given.n_trials, given.n_jobs),
             launch=lambda trials: launch(study, trials),
             found=lambda trial: outcome(study.run_dir(trial), search.objective),
+            retry_failed=given.retry_failed,
         )
         _tell(study, search, study.folder / SUMMARY)
 
@@ -97,6 +101,6 @@ def _tell(study: Study, search: Search, summary: Path) -> None:
     print(
         f"best of {len(study.trials)} trials ({counted}): "
         f"trial {trial.number}, {search.objective} {best.value:.5g}, {study.run_dir(trial)}\n"
-        f"  genbench train {shlex.join(search.overrides(trial.values))}\n"
+        f"  genbench train {shlex.join([*own_flags(sys.argv), *search.overrides(trial.values)])}\n"
         f"{summary}; genbench report runs={study.folder}"
     )

@@ -24,6 +24,12 @@ def user_dir(arguments: Sequence[str]) -> Path | None:
     return None
 
 
+def own_flags(arguments: Sequence[str]) -> list[str]:
+    """What makes another command read the folder given by `--config-dir`, if any."""
+    own = user_dir(arguments)
+    return [] if own is None else ["--config-dir", str(own)]
+
+
 def conf_dirs(arguments: Sequence[str]) -> list[Path]:
     """The folders that choices are looked up in, the user's before the shipped one."""
     own = user_dir(arguments)

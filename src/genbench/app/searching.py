@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
@@ -13,6 +15,7 @@ from genbench.app.rules import built_by
 from genbench.app.training import open_experiment
 from genbench.benchmark.panel import better_end
 from genbench.core import ConfigError, HasLikelihood
+from genbench.identity import identity
 from genbench.metrics import Metric
 from genbench.sweep.search import Direction, Search
 from genbench.sweep.space import Choice, Space, first
@@ -48,37 +51,42 @@ def make_search(
         for value in parameter.values[1:] if isinstance(parameter, Choice) else ():
             compose("train", search.overrides(begun | {key: value}))
     try:
-        _, plain = open_experiment(compose("train", search.overrides(begun)))
+        dataset, plain = open_experiment(compose("train", search.overrides(begun)))
     except MissingMandatoryValue as error:
         raise ConfigError(f"{error.full_key} has no value: give {error.full_key}=...") from error
     except InterpolationResolutionError as error:
         raise ConfigError(f"{error.full_key}: {error.msg}") from error
-    model = build(plain["model"])
-    silent = not isinstance(model, HasLikelihood) or plain["model"].get("likelihood", True) is None
     try:
-        _check_measured(objective, plain, [] if silent else ["bits_per_dim"])
-        return Search(tuple(fixed), space, objective, direction or _direction(objective), seed, startup)
+        _check_measured(objective, plain)
+        direction = direction or _direction(objective)
     except ConfigError as error:
         raise ConfigError(f"{under}.{error}") from None
+    judged_by = {key: plain[key] for key in ("protocol", "features", "metric")}
+    decides = {**identity(plain), **judged_by, "images": dataset.table("train").fingerprint()}
+    return replace(search, direction=direction, config=json.loads(json.dumps(decides, default=str)))
 
 
-def _check_measured(objective: str, config: Mapping[str, Any], measured: list[str]) -> None:
+def _check_measured(objective: str, config: Mapping[str, Any]) -> None:
+    """That the protocol will have a score of this name for this model."""
+    model = build(config["model"])
+    silent = not isinstance(model, HasLikelihood) or config["model"].get("likelihood", True) is None
+    measured, missing = ([], ["bits_per_dim"]) if silent else (["bits_per_dim"], [])
     for node in (config.get("metric") or {}).values():
         metric = built_by(node)
         assert metric is not None
         assert issubclass(metric, Metric)
         if not metric.keys:
             return  # it says only when it is called what it measures
-        measured += metric.keys
-    if objective not in measured:
-        name = config["protocol"]["name"]
-        why = (
-            f"is nothing that model={config['name']} has"
-            if objective == "bits_per_dim"
-            else f"is not measured by protocol {name}"
+        (missing if metric.needs_labels and not model.conditional else measured).extend(metric.keys)
+    if objective in missing:
+        raise ConfigError(
+            f"objective={objective} is nothing that model={config['name']} has: choose one of {', '.join(measured)}"
         )
-        add = "" if objective == "bits_per_dim" else ", or add its metric, such as +metric=[cas]"
-        raise ConfigError(f"objective={objective} {why}: choose one of {', '.join(measured)}{add}")
+    if objective not in measured:
+        raise ConfigError(
+            f"objective={objective} is not measured by protocol {config['protocol']['name']}: choose one of "
+            f"{', '.join(measured)}, or add its metric, such as +metric=[cas]"
+        )
 
 
 def _direction(objective: str) -> Direction:

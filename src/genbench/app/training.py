@@ -54,10 +54,10 @@ log = logging.getLogger(__name__)
 Judge = Callable[[Run], Mapping[str, Any]]
 
 
-def default_folder(config: Mapping[str, Any]) -> Path:
-    """runs/<data>/<name>-s<seed>-<hash of everything else that decides the weights>."""
+def default_folder(config: Mapping[str, Any], images: str) -> Path:
+    """runs/<data>/<name>-s<seed>-<hash of everything else that decides the weights, `images` being the fingerprint>."""
     data = str(config["data"]["_target_"]).rsplit(".", 1)[-1].lower()
-    return Path("runs") / data / f"{config['name']}-s{config['seed']}-{recipe_hash(config)}"
+    return Path("runs") / data / f"{config['name']}-s{config['seed']}-{recipe_hash(config, images)}"
 
 
 def open_experiment(config: DictConfig) -> tuple[ImageDataset, dict[str, Any]]:
@@ -97,7 +97,7 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     if rank() == 0 and (unfit := unfit_features(plain)):
         log.warning("this training cannot be judged as it stands: %s", unfit)
     fingerprint = same_images(dataset)
-    folder = Path(plain["run_dir"] or default_folder(plain))
+    folder = Path(plain["run_dir"] or default_folder(plain, fingerprint))
     plain = settle_seconds(settle_scale(plain, folder), dataset, folder)
     # built before the folder is made, so that values which cannot be built from leave none behind
     module = training_module(training_model(plain, dataset), plain)

@@ -10,4 +10,9 @@ def differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
         for key in sorted({*there, *here}, key=str):
             yield from differences(there.get(key), here.get(key), f"{path}.{key}" if path else str(key))
     elif there != here:
-        yield f"{path}: {there} there, {here} here"
+        yield f"{path}: {_typed(there)} there, {_typed(here)} here"
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed in a config."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

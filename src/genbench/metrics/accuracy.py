@@ -11,6 +11,7 @@ class Accuracy(Metric):
     """
 
     keys = ("accuracy",)
+    needs_labels = True
 
     def __call__(self, evidence: Evidence) -> Scores:
         samples = evidence.samples

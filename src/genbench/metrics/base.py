@@ -58,9 +58,10 @@ class Metric(ABC):
 
     `needs_splits` says that it reads `evidence.train` and `evidence.test`, `needs_images` that it reads
     `evidence.samples.image` and those of the splits, `needs_captions` that it reads what samples were asked to show:
-    none is made unless a metric asks for it. `fingerprint` is the sha256 of weights of the metric's own, where it has
-    any: they count in the protocol's hash. `agreed` are arguments that must equal the protocol's fields of the same
-    names, because its hash speaks for them. `title` is what errors call it. `keys` are those of its scores.
+    none is made unless a metric asks for it. `needs_labels` says that there is no score where samples have none.
+    `fingerprint` is the sha256 of weights of the metric's own, where it has any: they count in the protocol's hash.
+    `agreed` are arguments that must equal the protocol's fields of the same names, because its hash speaks for them.
+    `title` is what errors call it. `keys` are those of its scores.
     """
 
     title: ClassVar[str] = "this metric"
@@ -68,6 +69,7 @@ class Metric(ABC):
     needs_splits: ClassVar[bool] = False
     needs_images: ClassVar[bool] = False
     needs_captions: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
     fingerprint: str | None = None
 
     @property

@@ -26,6 +26,7 @@ class ClassificationAccuracyScore(Metric):
     keys = ("cas",)
     needs_splits = True
     needs_images = True
+    needs_labels = True
 
     def __call__(self, evidence: Evidence) -> Scores:
         samples, test = evidence.samples, evidence.test

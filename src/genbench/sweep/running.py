@@ -23,18 +23,22 @@ Found = Callable[[Trial], Outcome | None]
 """What the folder of a trial says became of it; None if it says nothing yet."""
 
 
-def run_trials(study: Study, n_trials: int, n_jobs: int, launch: Launch, found: Found) -> None:
+def run_trials(
+    study: Study, n_trials: int, n_jobs: int, launch: Launch, found: Found, retry_failed: bool = False
+) -> None:
     """Fills a study up to `n_trials`, at most `n_jobs` at once; those an interrupted sweep left open come first.
 
     What has ended is not trained again, and of trials with the same values only the first is trained. A trial that
-    fails is told so, and the others go on. One that was stopped from outside stays open, for the next start.
+    fails is told so, and the others go on. One that was stopped from outside stays open, for the next start; with
+    `retry_failed` those that failed are trained once more.
     """
 
     def known(trial: Trial) -> Outcome | None:
         return Outcome("pruned") if study.pruned(trial) else found(trial)
 
-    for batch in _batches(study, n_trials, n_jobs):
-        todo = [trial for trial in batch if trial.home == trial.number and known(trial) is None]
+    again = [trial for trial in study.failed() if known(trial) is None] if retry_failed else []
+    for batch in _batches(study, n_trials, n_jobs, again):
+        todo = [trial for trial in batch if trial.lead == trial.number and known(trial) is None]
         failures = dict(zip((trial.number for trial in todo), launch(todo) if todo else (), strict=True))
         for trial in batch:
             outcome = known(trial) or _failed(trial, study, failures)
@@ -43,20 +47,22 @@ def run_trials(study: Study, n_trials: int, n_jobs: int, launch: Launch, found: 
         write_json(study.folder / SUMMARY, summary(study))
 
 
-def _batches(study: Study, n_trials: int, n_jobs: int) -> Iterator[list[Trial]]:
+def _batches(study: Study, n_trials: int, n_jobs: int, again: Sequence[Trial]) -> Iterator[list[Trial]]:
     left = study.unfinished()
     for start in range(0, len(left), n_jobs):
         yield left[start : start + n_jobs]
-    while (missing := n_trials - len(study.trials)) > 0:
+    for start in range(0, len(again), n_jobs):
+        yield [study.again(trial) for trial in again[start : start + n_jobs]]
+    while (missing := n_trials - study.count) > 0:
         yield [study.ask() for _ in range(min(n_jobs, missing))]
 
 
 def _failed(trial: Trial, study: Study, failures: Mapping[int, Outcome | None]) -> Outcome:
-    if trial.home == trial.number:
+    if trial.lead == trial.number:
         return failures[trial.number] or Outcome("failed", reason="it ended without a result")
-    if study.trials[trial.home].state.is_finished():
-        return Outcome("failed", reason=f"it has the values of trial {trial.home}, which failed")
-    return Outcome("stopped", reason=f"it has the values of trial {trial.home}, which was")
+    if study.trials[trial.lead].state.is_finished():
+        return Outcome("failed", reason=f"it has the values of trial {trial.lead}, which failed")
+    return Outcome("stopped", reason=f"it has the values of trial {trial.lead}, which was")
 
 
 def _words(study: Study, trial: Trial, outcome: Outcome) -> str:
@@ -64,7 +70,7 @@ def _words(study: Study, trial: Trial, outcome: Outcome) -> str:
         went_on = "; the same command goes on with it" if outcome.state == "stopped" else ""
         return f"{'was stopped' if went_on else 'failed'}: {outcome.reason.splitlines()[-1].strip()}{went_on}"
     told = "was pruned" if outcome.value is None else f"has {study.search.objective} {outcome.value:.5g}"
-    return told if trial.home == trial.number else f"{told}, as trial {trial.home} with the same values"
+    return told if trial.lead == trial.number else f"{told}, as trial {trial.lead} with the same values"
 
 
 def summary(study: Study) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from genbench.sweep.space import Space, Value, written
@@ -15,7 +15,10 @@ Direction = Literal["minimize", "maximize"]
 
 @dataclass(frozen=True)
 class Search:
-    """The overrides of every training, what is searched, and for which score; the first `startup` trials are random."""
+    """The overrides of every training, what is searched, and for which score; the first `startup` trials are random.
+
+    `config` is what decides the first training's score, as JSON values.
+    """
 
     fixed: tuple[str, ...]
     space: Space
@@ -23,14 +26,14 @@ class Search:
     direction: Direction
     seed: int = 0
     startup: int = 10
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, Any]:
         """What two searches must share for their trials to belong to one study, as JSON values."""
-        given = (override.partition("=") for override in self.fixed)
         return {
             "searched": {key: str(parameter) for key, parameter in self.space.items()},
-            "given": {key: value for key, _, value in given},
+            "config": dict(self.config),
             **{key: getattr(self, key) for key in ("objective", "direction", "seed", "startup")},
         }
 
@@ -46,11 +49,16 @@ class Search:
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial's number and values; `home` is the first trial of the same values, which alone is trained."""
+    """A trial's number and values.
+
+    Of trials with the same values one is trained: `lead`, which is the last that was retried so far, or the first,
+    `home`, whose folder it has.
+    """
 
     number: int
     values: Mapping[str, Value]
     home: int
+    lead: int
 
 
 @dataclass(frozen=True)

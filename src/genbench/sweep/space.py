@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
 
 from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, RangeSweep, Sweep
 
@@ -92,6 +93,8 @@ def _parameter(key: str, override: Override) -> Parameter:
     assert isinstance(value, Sweep)
     if unknown := sorted(value.tags - {LOG}):
         raise ConfigError(f"{key}: tag({unknown[0]}, ...) means nothing here: tag(log, ...) is a logarithmic scale")
+    if isinstance(value, RangeSweep | ChoiceSweep) and value.shuffle:
+        raise ConfigError(f"{key}: a study chooses for itself what comes next: leave shuffle(...) out")
     if isinstance(value, IntervalSweep):
         return _interval(key, value)
     if value.tags:
@@ -116,8 +119,11 @@ def _interval(key: str, value: IntervalSweep) -> Interval:
 
 
 def _steps(key: str, value: RangeSweep) -> Steps:
-    numbers: list[Any] = sorted(value.range())
-    if not numbers:
+    # as they are typed: sums of binary fractions would miss the last number, or end beside it
+    start, stop, step = (Decimal(str(each)) for each in (value.start, value.stop, value.step))
+    count = math.ceil((stop - start) / step)
+    if count < 1:
         raise ConfigError(f"{key}: the range holds no number: its end is not part of it")
-    assert value.step is not None
-    return Steps(tuple(numbers), abs(value.step))
+    kind = int if all(isinstance(each, int) for each in (value.start, value.step)) else float
+    numbers = sorted(start + number * step for number in range(count))
+    return Steps(tuple(map(kind, numbers)), kind(abs(step)))

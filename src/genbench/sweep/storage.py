@@ -43,4 +43,6 @@ def open_storage(folder: Path) -> RDBStorage:
     try:
         return optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": PATIENCE}})
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise RunError(f"cannot open the study {path}: {first_line(error)}") from error
+        raise RunError(
+            f"cannot open the study {path} ({first_line(error)}): restore it, or choose another hydra.sweeper.study"
+        ) from error

@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 from genbench.core import RunError
 from genbench.core.differences import differences
 from genbench.sweep.search import Outcome, Search, Trial
-from genbench.sweep.storage import open_storage
-from genbench.sweep.suggesting import distribution, sampler, suggest
+from genbench.sweep.storage import FILE, open_storage
+from genbench.sweep.suggesting import RETRIES, distribution, sampler, suggest
 from genbench.sweep.trial import PRUNED
 
 SEARCH, PRUNER, REASON = "search", "pruner", "reason"
@@ -52,7 +52,14 @@ class Study:
             raise
 
     def _open(self, pruner: Mapping[str, Any] | None) -> None:
-        self._storage, name = open_storage(self.folder), self.folder.name
+        self._storage = open_storage(self.folder)
+        names = [study.study_name for study in self._storage.get_all_studies()]
+        if not names and (trials := sorted(self.folder.glob("trial-*"))):
+            raise RunError(
+                f"{self.folder} holds {trials[0].name} but no study that says what was tried in it: restore its "
+                f"{FILE}, or choose another hydra.sweeper.study"
+            )
+        name = names[0] if names else self.folder.name  # the folder may have been renamed since
         self._study = optuna.create_study(
             storage=self._storage, study_name=name, direction=self.search.direction, load_if_exists=True
         )
@@ -86,6 +93,8 @@ class Study:
 
     def unfinished(self) -> list[Trial]:
         """The trials that were asked for and never told, with the values they were asked for with."""
+        while any(trial.state == TrialState.WAITING for trial in self.trials):
+            self._study.ask(self._space)  # a trial that was to be retried
         left = [trial for trial in self.trials if not trial.state.is_finished()]
         for trial in left:
             if trial.params.keys() != self._space.keys():
@@ -99,6 +108,23 @@ class Study:
         """The next trial."""
         return self.trial(self._study.ask(self._space).number)
 
+    def failed(self) -> list[Trial]:
+        """The trials that failed by themselves and were not retried since."""
+        trials = self.trials
+        seen = [self.seen(trial, trials) for trial in trials if trial.state == TrialState.FAIL]
+        retried = {trial.user_attrs[RETRIES] for trial in trials if RETRIES in trial.user_attrs}
+        return [trial for trial in seen if trial.lead == trial.number not in retried]
+
+    def again(self, trial: Trial) -> Trial:
+        """A failed trial's values as another trial."""
+        self._study.enqueue_trial(dict(trial.values), user_attrs={RETRIES: trial.number})
+        return self.ask()
+
+    @property
+    def count(self) -> int:
+        """How many trials there are, those that were retried once."""
+        return sum(RETRIES not in trial.user_attrs for trial in self.trials)
+
     def trial(self, number: int) -> Trial:
         """A trial that has its values."""
         trials = self.trials  # each look reads the file
@@ -106,8 +132,11 @@ class Study:
 
     def seen(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> Trial:
         """A trial of Optuna's, one of these, as it is trained."""
-        home = next(other.number for other in trials if other.params == trial.params)
-        return Trial(trial.number, {name: trial.params[name] for name in self._space}, home)
+        alike = [other for other in trials[: trial.number + 1] if other.params == trial.params]
+        retried = [other.number for other in alike if RETRIES in other.user_attrs]
+        home = alike[0].number
+        values = {name: trial.params[name] for name in self._space}
+        return Trial(trial.number, values, home, retried[-1] if retried else home)
 
     def run_dir(self, trial: Trial) -> Path:
         """Where its training lies."""
@@ -115,7 +144,7 @@ class Study:
 
     def pruned(self, trial: Trial) -> bool:
         """Whether its training was stopped as hopeless."""
-        return PRUNED in self.trials[trial.home].user_attrs
+        return PRUNED in self.trials[trial.lead].user_attrs
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Ends a trial, unless it was stopped from outside: that is only written down."""

@@ -15,6 +15,9 @@ from optuna.trial import FrozenTrial, TrialState
 from genbench.sweep.search import Search
 from genbench.sweep.space import Choice, Interval, Parameter
 
+RETRIES = "retries"
+"""What a trial is marked with that has the values of one that failed: that one's number."""
+
 
 def distribution(parameter: Parameter) -> BaseDistribution:
     """A parameter as Optuna has it."""
@@ -59,6 +62,8 @@ def sampler(search: Search, trials: list[FrozenTrial]) -> TPESampler:
             if other.number not in told and _known(other, trial):
                 _tell(study, asked[other.number], other)
                 told.add(other.number)
+        if RETRIES in trial.user_attrs:  # which was given its values
+            study.enqueue_trial(trial.params)
         asked.append(study.ask(space))
     return found
 

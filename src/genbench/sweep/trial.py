@@ -67,8 +67,8 @@ class TrialReport:
         import optuna
 
         storage = open_storage(self.folder)
-        study = optuna.load_study(storage=storage, study_name=self.folder.name)
+        study = optuna.load_study(storage=storage, study_name=None)  # the only one, called as its folder was once
         pruner = study.user_attrs["pruner"]
         study.pruner = optuna.pruners.NopPruner() if pruner is None else self.build(pruner)
-        identity = storage.get_study_id_from_name(self.folder.name)
+        identity = storage.get_study_id_from_name(study.study_name)
         return optuna.Trial(study, storage.get_trial_id_from_study_id_trial_number(identity, self.number))

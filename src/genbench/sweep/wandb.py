@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -13,8 +14,10 @@ from genbench.sweep.space import Choice, Interval, Parameter, written
 Method = Literal["bayes", "grid", "random"]
 
 
-def sweep_file(search: Search, method: Method, settings: dict[str, Any]) -> dict[str, Any]:
+def sweep_file(search: Search, method: Method, settings: dict[str, Any], flags: Sequence[str] = ()) -> dict[str, Any]:
     """What W&B is told: `settings` (name, project, entity) as they are, and a command that trains and judges.
+
+    `flags` are those of the command, before its overrides.
 
     Raises:
         ConfigError: an interval in a grid, what W&B's schema refuses, or no schema at hand.
@@ -25,7 +28,8 @@ def sweep_file(search: Search, method: Method, settings: dict[str, Any]) -> dict
                 f"{key}={parameter}: a grid takes lists of values: use choice(...), or sweep.method=bayes"
             )
     # W&B's agent fills in the last word, a key and value for each parameter
-    command = ["${env}", "genbench", "train", *search.fixed, "judge=true", "logger.mode=online", "${args_no_hyphens}"]
+    own = [*flags, *search.fixed, "judge=true", "logger.mode=online"]
+    command = ["${env}", "genbench", "train", *own, "${args_no_hyphens}"]
     file = {
         **{key: value for key, value in settings.items() if value is not None},
         "method": method,

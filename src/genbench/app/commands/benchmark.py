@@ -107,7 +107,7 @@ def _check(todo: Sequence[Cell], configs: Sequence[DictConfig], ways: Ways) -> N
     yardstick: dict[str, Any] = {}
     for cell, config in zip(todo, configs, strict=True):
         try:
-            _, plain = open_experiment(config)
+            dataset, plain = open_experiment(config)
             training_module(build(plain["model"]), plain).configure_optimizers()
             if _launcher() == "slurm":
                 launch.check_tasks(plain, HydraConfig.get().launcher)
@@ -122,7 +122,9 @@ def _check(todo: Sequence[Cell], configs: Sequence[DictConfig], ways: Ways) -> N
                         "benchmark.cell, or make a benchmark of its own"
                     )
             if cell.folder.is_dir() and any(cell.folder.iterdir()):
-                Run.open(cell.folder).require_same(plain)
+                run = Run.open(cell.folder)
+                run.require_same(plain)
+                run.require_same_images(dataset.table("train").fingerprint())
         except GenbenchError as error:
             raise type(error)(f"cell {cell.folder.name}: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import resolve
+from genbench.app.paths import own_flags
 from genbench.app.searching import make_search
 from genbench.app.validate import validate_config
 from genbench.core import ConfigError, RunError
@@ -36,7 +38,7 @@ def run(config: DictConfig) -> None:
     overrides = OverridesParser.create().parse_overrides([*kept, *settings["searched"]])
     search = make_search(*read(overrides), settings["objective"], settings["direction"], "sweep")
     named = {"name": settings["name"], "project": logger["project"], "entity": logger["entity"]}
-    file, out = sweep_file(search, settings["method"], named), Path(settings["out"])
+    file, out = sweep_file(search, settings["method"], named, own_flags(sys.argv)), Path(settings["out"])
     _write(out, file)
     if logger["mode"] != "online":
         print(
