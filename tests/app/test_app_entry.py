@@ -1,7 +1,9 @@
 """Commands as Hydra applications: errors in one line, exit codes, sweeps, folders, relaunched processes."""
 
+import itertools
 import sys
 import warnings
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,24 @@ def test_a_sweep_finishes_its_other_jobs_after_a_failure(monkeypatch, command, c
     assert "error: job 3 (model=ddpm,seed=2): seed 2 is unlucky" in err
     assert "Traceback" not in err
     assert [p.parent.name for p in tmp_path.glob("*/*/*")] == ["multirun"]
+
+
+def test_two_sweeps_of_one_second_have_a_folder_each(monkeypatch, command, tmp_path):
+    class Clock(datetime):
+        ticks = itertools.count()
+
+        @classmethod
+        def now(cls):
+            return cls(2026, 1, 2, 3, 4, 5, next(cls.ticks))
+
+    monkeypatch.setattr("hydra.core.utils.datetime", Clock)
+    command("train", lambda config: None)
+    for _ in range(2):
+        assert genbench(monkeypatch, "train", "-m", "seed=1,2") == 0
+    assert [path.name.rpartition("-")[0] for path in (tmp_path / "runs" / "multirun").iterdir()] == [
+        "2026-01-02_03-04-05",
+        "2026-01-02_03-04-05",
+    ]
 
 
 def test_a_wrong_choice_in_a_sweep_is_found_before_any_job_runs(monkeypatch, command, capsys):
