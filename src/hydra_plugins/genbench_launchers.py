@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.cli import COMMAND_VARIABLE
 from genbench.app.entry import JobFailedError, JobStoppedError
-from genbench.app.paths import user_dir
+from genbench.app.paths import own_flags
 from genbench.cluster.job import Failure, Job
 
 DECIDE_DEVICES = ("trainer", "experiment")
@@ -37,8 +37,7 @@ class _Commands(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        own = user_dir(sys.argv)
-        words = [*os.environ[COMMAND_VARIABLE].split("_"), *([] if own is None else ["--config-dir", str(own)])]
+        words = [*os.environ[COMMAND_VARIABLE].split("_"), *own_flags(sys.argv)]
         given = [filter_overrides(overrides) for overrides in job_overrides]
         alike = set(given[0]).intersection(*given[1:]) if len(given) > 1 else set()
         jobs = [

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from genbench.app.compose import compose_raw, settled
 from genbench.app.hints import misspelt, refuse_unknown_choices, refuse_unknown_settings, refuse_what_hydra_would
 from genbench.app.own import with_own, without_own
-from genbench.app.paths import conf_dir, user_dir
+from genbench.app.paths import conf_dir, own_flags
 from genbench.app.quoting import gathered, quoted
 
 
@@ -135,6 +135,4 @@ def _show_warning(
 
 def _forget_sweep() -> None:
     """Makes `sys.argv` this job's own: processes that Lightning starts for other devices repeat it."""
-    own = user_dir(sys.argv)
-    flags = [] if own is None else ["--config-dir", str(own)]
-    sys.argv = [sys.argv[0], *flags, *HydraConfig.get().overrides.task]
+    sys.argv = [sys.argv[0], *own_flags(sys.argv), *HydraConfig.get().overrides.task]

@@ -80,10 +80,15 @@ def refuse_what_hydra_would(command: str, arguments: Sequence[str]) -> None:
     try:
         compose_unsettled(command, rest)
     except HydraException as error:
-        raise SystemExit(f"error: {misspelt(command, arguments) or _in_a_line(command, error)}") from None
+        raise SystemExit(f"error: {explained(command, arguments, error)}") from None
 
 
-def _in_a_line(command: str, error: HydraException) -> str:
+def explained(command: str, arguments: Sequence[str], error: HydraException) -> str:
+    """What Hydra refuses of a command line, in one line that names what to type instead."""
+    return misspelt(command, arguments) or _in_a_line(command, arguments, error)
+
+
+def _in_a_line(command: str, arguments: Sequence[str], error: HydraException) -> str:
     said = " ".join(str(error).partition("\nSee https")[0].split())
     if isinstance(error, OverrideParseException):
         if "missing EQUAL" in said:
@@ -92,6 +97,9 @@ def _in_a_line(command: str, error: HydraException) -> str:
     if ambiguous := re.search(r"Ambiguous value for argument '(.*?)=(.*)' 1\.", said):
         key, values = ambiguous.groups()
         return f"{key}={values} is several values: add -m to run each, or write a list, {key}=[{values}]"
+    found = groups(conf_dirs(arguments))
+    if (choice := re.search(r"Could not find '(\w+)/(.*?)'", said)) and choice[1] in found:
+        return unknown(choice[1], choice[2], list(found[choice[1]])).removeprefix("error: ")
     if group := re.search(r"Could not override '(.*?)'\. No match in the defaults list", said):
         each = f"; +cell.{group[1]}=... gives it to every cell" if command == "benchmark" else ""
         return f"genbench {command.replace('_', ' ')} has no choice of {group[1]}{each}"

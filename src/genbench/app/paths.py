@@ -24,6 +24,12 @@ def user_dir(arguments: Sequence[str]) -> Path | None:
     return None
 
 
+def own_flags(arguments: Sequence[str]) -> list[str]:
+    """What gives another command line the same `--config-dir`."""
+    own = user_dir(arguments)
+    return [] if own is None else ["--config-dir", str(own)]
+
+
 def conf_dirs(arguments: Sequence[str]) -> list[Path]:
     """The folders that choices are looked up in, the user's before the shipped one."""
     own = user_dir(arguments)
