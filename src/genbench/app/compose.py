@@ -57,6 +57,11 @@ def settled(command: str, config: DictConfig, about: Any) -> DictConfig:
     return config
 
 
+def choices(command: str, overrides: Sequence[str]) -> Mapping[str, str | None]:
+    """What a command line chooses of every group, Hydra's own too, with Hydra's own errors."""
+    return _with_choices(command, overrides)[1]
+
+
 def _with_choices(command: str, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str | None]]:
     config = _composed(command, overrides)
     return config, dict(config.hydra.runtime.choices)

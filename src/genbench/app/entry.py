@@ -17,7 +17,12 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from tqdm import tqdm
 
 from genbench.app.compose import compose_raw, settled
-from genbench.app.hints import misspelt, refuse_unknown_choices, refuse_unknown_settings, refuse_what_hydra_would
+from genbench.app.hints import misspelt, refuse_unknown_choices, refuse_what_hydra_would
+from genbench.app.hints_sweeps import (
+    refuse_intervals_without_search,
+    refuse_jobs_without_sweep,
+    refuse_unknown_settings,
+)
 from genbench.app.own import with_own, without_own
 from genbench.app.paths import conf_dir, own_flags
 from genbench.app.quoting import gathered, quoted
@@ -62,6 +67,8 @@ def run(command: str) -> None:
         arguments = gathered(arguments)
     refuse_unknown_choices(arguments)
     refuse_unknown_settings(arguments)
+    refuse_jobs_without_sweep(command, arguments)
+    refuse_intervals_without_search(command, arguments)
     refuse_what_hydra_would(command, arguments)
     if asked is not None:
         _show_config(compose_raw(command, arguments[2 if asked.config_dir else 0 :]), asked)

@@ -6,17 +6,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.compose import compose_raw, compose_unsettled
+from genbench.app.hints_sweeps import GROUPS as HYDRAS
+from genbench.app.hints_sweeps import known_choices
 from genbench.app.listing import groups, unknown
 from genbench.app.paths import CONFIG_DIR_FLAGS, conf_dirs, user_dir
 
 _NAME = re.compile(r"[\w-]+")
-_HYDRAS = ("hydra/launcher", "hydra/sweeper")
 
 
 def refuse_unknown_choices(arguments: Sequence[str]) -> None:
@@ -24,7 +23,7 @@ def refuse_unknown_choices(arguments: Sequence[str]) -> None:
     found = groups(conf_dirs(arguments))
     for argument in arguments:
         group, _, value = argument.lstrip("+").partition("=")
-        known = _of_hydra(group, conf_dirs(arguments)) if group in _HYDRAS else found.get(group, ())
+        known = known_choices(group, conf_dirs(arguments)) if group in HYDRAS else found.get(group, ())
         listed = value.startswith("[") and value.endswith("]")
         for choice in value.strip("[]").split(",") if known else ():
             name = choice.strip()
@@ -35,40 +34,6 @@ def refuse_unknown_choices(arguments: Sequence[str]) -> None:
             # anything but names is Hydra's own syntax, of sweeps and of files
             if _NAME.fullmatch(name) and name not in known:
                 raise SystemExit(unknown(group, name, list(known)))
-
-
-def refuse_unknown_settings(arguments: Sequence[str]) -> None:
-    """Stops at a key that the chosen launcher or sweeper does not have, in one line."""
-    for group, _, choice in (argument.partition("=") for argument in arguments):
-        paths = [folder / group / f"{choice}.yaml" for folder in conf_dirs(arguments)] if group in _HYDRAS else []
-        known = _keys(next((path for path in paths if path.is_file()), None))
-        prefix = group.replace("/", ".") + "."
-        for argument in arguments if known else ():
-            name = argument.partition("=")[0].removeprefix(prefix).partition(".")[0]
-            if argument.startswith(prefix) and name not in known:
-                close = get_close_matches(name, known, n=1)
-                hint = f": did you mean {close[0]}?" if close else f"; it has {', '.join(known)}"
-                raise SystemExit(f"error: '{name}' is no key of {group}={choice}{hint}")
-
-
-def _keys(path: Path | None) -> list[str]:
-    """What a config file has, and what its defaults bring below it; nothing of one that goes on from another."""
-    if path is None:
-        return []
-    loaded = OmegaConf.load(path)
-    assert isinstance(loaded, DictConfig)
-    defaults = loaded.get("defaults", ())
-    if any(isinstance(each, str) and each != "_self_" for each in defaults):
-        return []
-    below = {str(key) for each in defaults if isinstance(each, DictConfig) for key in each}
-    return sorted({str(key) for key in loaded if str(key)[0] != "_"} - {"defaults"} | below)
-
-
-def _of_hydra(group: str, folders: Sequence[Path]) -> list[str]:
-    """The choices of one of Hydra's own groups: ours, and those of its installed plugins."""
-    Plugins.instance()
-    ours = {path.stem for folder in folders for path in (folder / group).glob("*.yaml")}
-    return sorted(ours.union(name.removesuffix(".yaml") for name in ConfigStore.instance().list(group)))
 
 
 def refuse_what_hydra_would(command: str, arguments: Sequence[str]) -> None:
