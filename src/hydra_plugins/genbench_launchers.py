@@ -31,6 +31,11 @@ class _Commands(Launcher):
 
     config: DictConfig
 
+    def __init__(self, **settings: Any) -> None:
+        self.settings: dict[str, Any] = {
+            k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()
+        }
+
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config = config
 
@@ -72,27 +77,25 @@ class _Commands(Launcher):
 class ProcessLauncher(_Commands):
     """Processes of this machine, `at_once` at a time."""
 
-    def __init__(self, at_once: int) -> None:
-        self.at_once = at_once
-
     def run(self, jobs: Sequence[Job]) -> list[Failure | None]:
         from genbench.cluster.processes import run_processes
+        from genbench.cluster.settings import ProcessSettings, check_settings
 
-        return run_processes(jobs, self.at_once)
+        check_settings(self.settings, ProcessSettings)
+        return run_processes(jobs, **self.settings)
 
 
 class SlurmLauncher(_Commands):
     """An array of SLURM; the settings are sbatch's options."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
-
     def run(self, jobs: Sequence[Job]) -> list[Failure | None]:
         from genbench.app.build import resolve
         from genbench.app.compose import compose
         from genbench.app.launch import check_tasks
+        from genbench.cluster.settings import check_sbatch
         from genbench.cluster.slurm import run_slurm
 
+        check_sbatch(self.settings)
         if os.environ[COMMAND_VARIABLE] == "train":  # a benchmark has looked at its cells itself
             given = [
                 tuple(each for each in job.arguments if each.lstrip("+").startswith(DECIDE_DEVICES)) for job in jobs
@@ -105,10 +108,10 @@ class SlurmLauncher(_Commands):
 class RayLauncher(_Commands):
     """Tasks of a Ray cluster."""
 
-    def __init__(self, address: str, num_cpus: float, num_gpus: float, max_retries: int) -> None:
-        self.address, self.num_cpus, self.num_gpus, self.max_retries = address, num_cpus, num_gpus, max_retries
-
     def run(self, jobs: Sequence[Job]) -> list[Failure | None]:
         from genbench.cluster.ray import Needs, run_ray
+        from genbench.cluster.settings import RaySettings, check_settings
 
-        return run_ray(jobs, self.address, Needs(self.num_cpus, self.num_gpus), self.max_retries)
+        check_settings(self.settings, RaySettings)
+        needs = Needs(self.settings["num_cpus"], self.settings["num_gpus"])
+        return run_ray(jobs, self.settings["address"], needs, self.settings["max_retries"])

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
+from hydra.utils import instantiate
 from safetensors.torch import load_file
 
+from genbench.app.paths import conf_dir
 from genbench.benchmark.leaderboard import read_leaderboard
 from genbench.cluster.job import TOLD, Job, last_lines
 from genbench.cluster.processes import run_processes
@@ -187,10 +190,35 @@ def test_a_job_that_was_stopped_from_outside_is_told_from_one_that_failed(
 
 
 def test_what_no_launcher_can_do_is_told_in_a_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"hydra\.launcher\.at_once=0: give 1 or more"):
-        run_processes([], 0)
     code, err = genbench(tmp_path, "train", "-m", "hydra/launcher=process", "hydra.launcher.at_once=0", "seed=1")
-    assert (code, err) == (1, "error: hydra.launcher.at_once=0: give 1 or more jobs at a time\n")
+    assert (code, err) == (1, "error: hydra.launcher: at_once = 0: expected greater than or equal to 1\n")
+
+
+@pytest.mark.parametrize(
+    ("choice", "typed", "message"),
+    [
+        ("process", "at_once=two", 'at_once = "two": expected an integer'),
+        ("process", "at_once=1.5", "at_once = 1.5: expected an integer"),
+        ("process", "at_once=null", "at_once = null: expected an integer"),
+        ("process", "jobs=2", "jobs: unknown; expected one of at_once"),
+        ("slurm", "nodes=two", 'nodes = "two": expected an integer'),
+        ("slurm", "max_num_timeout=null", "max_num_timeout = null: expected an integer"),
+        ("slurm", "setup='module load cuda'", 'setup = "module load cuda": expected a list'),
+        ("slurm", "signal_delay_s=-1", "signal_delay_s = -1: expected greater than or equal to 0"),
+        ("ray", "num_gpus=one", 'num_gpus = "one": expected a number'),
+        ("ray", "num_cpus=inf", "num_cpus = Infinity: expected a finite number"),
+        ("ray", "max_retries=-2", "max_retries = -2: expected greater than or equal to -1"),
+    ],
+)
+def test_a_setting_of_a_launcher_that_does_not_fit_is_told_before_a_job_starts(
+    choice: str, typed: str, message: str, tmp_path: Path
+) -> None:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        asked = [f"hydra/launcher={choice}", f"++hydra.launcher.{typed}"]
+        launcher = instantiate(compose("train", asked, return_hydra_config=True).hydra.launcher)
+    with pytest.raises(ConfigError, match=f"^hydra.launcher: {re.escape(message)}$"):
+        launcher.run([Job(0, ("train",), (), tmp_path)])
+    assert not list(tmp_path.iterdir())
 
 
 def test_of_a_log_its_last_lines_are_told_and_of_a_progress_bar_its_last_state(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_job_with_other_tasks_than_devices_is_refused_before_it_waits(
     given = [f"++trainer.{each[1:]}" if each.startswith("+") else f"trainer.{each}" for each in trainer]
     job = Job(0, ("train", "seed=2", "trainer=ddp_cpu", *given), (), tmp_path)
     with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
-        SlurmLauncher(**{"nodes": 1, "ntasks_per_node": 1, **settings}).run([job])
+        SlurmLauncher(**{"nodes": 1, "ntasks_per_node": 1, "max_num_timeout": 1, **settings}).run([job])
     assert not list(tmp_path.iterdir())
 
 
