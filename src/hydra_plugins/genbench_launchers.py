@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.cli import COMMAND_VARIABLE
 from genbench.app.entry import JobFailedError, JobStoppedError
-from genbench.app.paths import user_dir
+from genbench.app.paths import own_flags
 from genbench.cluster.job import Failure, Job
 
 DECIDE_DEVICES = ("trainer", "experiment")
@@ -31,14 +31,18 @@ class _Commands(Launcher):
 
     config: DictConfig
 
+    def __init__(self, **settings: Any) -> None:
+        self.settings: dict[str, Any] = {
+            k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()
+        }
+
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        own = user_dir(sys.argv)
-        words = [*os.environ[COMMAND_VARIABLE].split("_"), *([] if own is None else ["--config-dir", str(own)])]
+        words = [*os.environ[COMMAND_VARIABLE].split("_"), *own_flags(sys.argv)]
         given = [filter_overrides(overrides) for overrides in job_overrides]
         alike = set(given[0]).intersection(*given[1:]) if len(given) > 1 else set()
         jobs = [
@@ -73,27 +77,25 @@ class _Commands(Launcher):
 class ProcessLauncher(_Commands):
     """Processes of this machine, `at_once` at a time."""
 
-    def __init__(self, at_once: int) -> None:
-        self.at_once = at_once
-
     def run(self, jobs: Sequence[Job]) -> list[Failure | None]:
         from genbench.cluster.processes import run_processes
+        from genbench.cluster.settings import ProcessSettings, check_settings
 
-        return run_processes(jobs, self.at_once)
+        check_settings(self.settings, ProcessSettings)
+        return run_processes(jobs, **self.settings)
 
 
 class SlurmLauncher(_Commands):
     """An array of SLURM; the settings are sbatch's options."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
-
     def run(self, jobs: Sequence[Job]) -> list[Failure | None]:
         from genbench.app.build import resolve
         from genbench.app.compose import compose
         from genbench.app.launch import check_tasks
+        from genbench.cluster.settings import check_sbatch
         from genbench.cluster.slurm import run_slurm
 
+        check_sbatch(self.settings)
         if os.environ[COMMAND_VARIABLE] == "train":  # a benchmark has looked at its cells itself
             given = [
                 tuple(each for each in job.arguments if each.lstrip("+").startswith(DECIDE_DEVICES)) for job in jobs
@@ -106,10 +108,10 @@ class SlurmLauncher(_Commands):
 class RayLauncher(_Commands):
     """Tasks of a Ray cluster."""
 
-    def __init__(self, address: str, num_cpus: float, num_gpus: float, max_retries: int) -> None:
-        self.address, self.num_cpus, self.num_gpus, self.max_retries = address, num_cpus, num_gpus, max_retries
-
     def run(self, jobs: Sequence[Job]) -> list[Failure | None]:
         from genbench.cluster.ray import Needs, run_ray
+        from genbench.cluster.settings import RaySettings, check_settings
 
-        return run_ray(jobs, self.address, Needs(self.num_cpus, self.num_gpus), self.max_retries)
+        check_settings(self.settings, RaySettings)
+        needs = Needs(self.settings["num_cpus"], self.settings["num_gpus"])
+        return run_ray(jobs, self.settings["address"], needs, self.settings["max_retries"])

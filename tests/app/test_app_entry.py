@@ -1,7 +1,9 @@
 """Commands as Hydra applications: errors in one line, exit codes, sweeps, folders, relaunched processes."""
 
+import itertools
 import sys
 import warnings
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,24 @@ def test_a_sweep_finishes_its_other_jobs_after_a_failure(monkeypatch, command, c
     assert [p.parent.name for p in tmp_path.glob("*/*/*")] == ["multirun"]
 
 
+def test_two_sweeps_of_one_second_have_a_folder_each(monkeypatch, command, tmp_path):
+    class Clock(datetime):
+        ticks = itertools.count()
+
+        @classmethod
+        def now(cls):
+            return cls(2026, 1, 2, 3, 4, 5, next(cls.ticks))
+
+    monkeypatch.setattr("hydra.core.utils.datetime", Clock)
+    command("train", lambda config: None)
+    for _ in range(2):
+        assert genbench(monkeypatch, "train", "-m", "seed=1,2") == 0
+    assert [path.name.rpartition("-")[0] for path in (tmp_path / "runs" / "multirun").iterdir()] == [
+        "2026-01-02_03-04-05",
+        "2026-01-02_03-04-05",
+    ]
+
+
 def test_a_wrong_choice_in_a_sweep_is_found_before_any_job_runs(monkeypatch, command, capsys):
     command("train", lambda config: pytest.fail("ran"))
     assert "no model 'nope': choose one of dcgan, ddpm" in str(genbench(monkeypatch, "train", "-m", "model=vae,nope"))
@@ -138,6 +158,7 @@ def test_a_mistyped_key_of_a_sweep_is_explained_after_hydras_own_words(monkeypat
             "no hydra/launcher 'proces': choose one of basic, joblib, process, ray, slurm; did you mean",
         ),
         ("hydra/sweeper=ax", "no hydra/sweeper 'ax': choose one of basic, optuna"),
+        ("hydra/sweeper/pruner=mediann", "no hydra/sweeper/pruner 'mediann': choose one of median, none; did you mean"),
         ("+metric=[fd, knd]", "no metric 'knd': choose one of accuracy, cas"),
     ],
 )
@@ -156,6 +177,12 @@ def test_a_choice_that_a_group_does_not_have_is_told_in_a_line(monkeypatch, comm
         ),
         ("hydra/launcher=process", "hydra.launcher.mem=4G", "hydra/launcher=process; it has at_once"),
         ("hydra/sweeper=optuna", "hydra.sweeper.trials=4", "of hydra/sweeper=optuna: did you mean n_trials?"),
+        (
+            "hydra/sweeper=optuna",
+            "hydra.sweeper.pruner.n_warmup_step=4",
+            "of hydra/sweeper/pruner=median: did you mean n_warmup_steps?",
+        ),
+        ("hydra/sweeper/pruner=median", "hydra.sweeper.pruner.upper=4", "=median; it has n_startup_trials, n_warmup_s"),
     ],
 )
 def test_a_key_that_a_launcher_does_not_have_is_told_in_a_line(monkeypatch, command, chosen, key, message):
@@ -163,14 +190,61 @@ def test_a_key_that_a_launcher_does_not_have_is_told_in_a_line(monkeypatch, comm
     assert message in str(genbench(monkeypatch, "train", "-m", chosen, key, "seed=1,2"))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "hydra/launcher=slurm"], "hydra/launcher=slurm starts the jobs of a sweep: add -m"),
+        (["evaluate", "run=x", "hydra/launcher=joblib"], "hydra/launcher=joblib starts the jobs of a sweep: add -m"),
+        (["train", "hydra/sweeper=optuna", "seed=1"], "hydra/sweeper=optuna chooses the jobs of a sweep: add -m"),
+        (["benchmark", "hydra/sweeper=optuna"], "hydra/sweeper=optuna chooses the jobs of a sweep: add -m"),
+        (
+            ["train", "-m", "optimizer.lr=tag(log,interval(1e-4,1e-2))"],
+            "optimizer.lr=tag(log,interval(1e-4,1e-2)) is no list of values to run: add hydra/sweeper=optuna, which",
+        ),
+        (
+            ["evaluate", "hydra.mode=MULTIRUN", "run=x", "seed=1,2", "protocol.samples=int(interval(1,9))"],
+            "protocol.samples=int(interval(1,9)) is no list of values to run: give values, KEY=A,B",
+        ),
+    ],
+)
+def test_a_sweep_that_is_none_and_a_search_without_its_sweeper_are_told_in_a_line(
+    monkeypatch, command, arguments, message
+):
+    command(arguments[0], lambda config: pytest.fail("ran"))
+    told = str(genbench(monkeypatch, *arguments))
+    assert told.startswith(f"error: {message}")
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "-m", "hydra/launcher=basic", "hydra/sweeper=basic"],
+        ["train", "hydra/launcher=basic"],
+        ["train", "hydra/launcher=joblib", "--cfg", "hydra"],
+        ["train", "-m", "hydra/launcher=basic", "optimizer.lr=interval(1e-4,1e-2)", "experiment=searched"],
+        ["benchmark", "hydra/launcher=process"],
+    ],
+)
+def test_a_launcher_where_there_are_jobs_or_questions_is_let_pass(monkeypatch, command, tmp_path, arguments):
+    """An experiment may bring a sweeper of its own."""
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "searched.yaml").write_text(
+        "# @package _global_\ndefaults: [override /hydra/sweeper: optuna]\n"
+    )
+    monkeypatch.setattr("genbench.app.optuna.run_study", lambda *_: None)
+    command(arguments[0], lambda config: None)
+    assert genbench(monkeypatch, arguments[0], "--config-dir", str(tmp_path), *arguments[1:]) == 0
+
+
 def test_a_launcher_that_goes_on_from_another_has_its_keys(monkeypatch, command, tmp_path):
     ran = []
-    command("train", ran.append)
+    command("benchmark", ran.append)
     site = tmp_path / "hydra" / "launcher" / "site.yaml"
     site.parent.mkdir(parents=True)
     site.write_text("defaults: [process, _self_]\nat_once: 2\n")
-    own = ["--config-dir", str(tmp_path), "hydra/launcher=site", "hydra.launcher.at_once=3", "logger=none"]
-    genbench(monkeypatch, "train", *own)
+    own = ["--config-dir", str(tmp_path), "hydra/launcher=site", "hydra.launcher.at_once=3"]
+    genbench(monkeypatch, "benchmark", *own)
     assert len(ran) == 1
 
 

@@ -254,6 +254,11 @@ def test_every_command_has_a_schema():
         (["model=vae", "model.latent=-8"], "model.latent = -8: expected greater than or equal to 1"),
         (["model=ddpm", "model.label_dropout=1.5"], "model.label_dropout = 1.5: expected less than or equal to 1"),
         (["model=ddpm", "model.label_dropout=-0.5"], "model.label_dropout = -0.5: expected greater than or equal to 0"),
+        (["model=pixel_gpt", "model.dropout=nan"], "model.dropout = NaN: expected less than or equal to 1"),
+        (["model=ddpm", "backbone.dropout=1.5"], "backbone.dropout = 1.5: expected less than or equal to 1"),
+        (["budget=flops", "budget.flops=inf"], "budget.flops = Infinity: expected a finite number"),
+        (["budget=seconds", "budget.seconds=inf"], "budget.seconds = Infinity: expected a finite number"),
+        (["training.watchdog=inf"], "training.watchdog = Infinity: expected a finite number"),
         (["model=ddpm", "sampler.steps=0"], "sampler.steps = 0: expected greater than or equal to 1"),
         (["model=ddpm", "backbone.embedding=0"], "embedding = 0: expected greater than or equal to 1"),
         (

@@ -120,7 +120,7 @@ def test_another_sweep_is_not_overwritten(sweep, tmp_path: Path, capsys) -> None
             ["optimizer.lr=interval(1,2)", "sweep.method=grid"],
             "error: optimizer.lr=interval(1.0,2.0): a grid takes lists",
         ),
-        (["sed=1,2"], "error: Could not override 'sed'"),
+        (["sed=1,2"], "error: 'sed' is no key of train: did you mean seed?"),
         (["seed=1,2", "sweep.method=best"], "error: sweep.method = \"best\": expected 'bayes', 'grid' or 'random'"),
         (["seed=1,2", "judge=false"], "error: judge is each trial's own: leave it out"),
         (

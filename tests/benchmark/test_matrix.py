@@ -62,6 +62,20 @@ def test_a_seed_twice_is_refused() -> None:
         cells({"a": {}}, [1, 2, 1], {}, {}, Path("out"))
 
 
+@pytest.mark.parametrize("name", ["vae-S/2", "/", "a\nb", "a\0", "${seed}", "", " ", "é" * 121])
+def test_a_name_that_is_no_folders_is_refused(name: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"benchmark\.models: '.*' names folders: use 1 to 240 bytes without /"
+    ) as told:
+        cells({"a": {}, name: {}}, [1], {}, {}, Path("out"))
+    assert "\n" not in str(told.value)
+
+
+def test_a_name_may_be_a_number() -> None:
+    (cell,) = cells({64: {}}, [1], {}, {}, Path("out"))
+    assert (cell.folder, cell.overrides[0]) == (Path("out/64-s1"), 'name="64"')
+
+
 def test_flatten() -> None:
     assert flatten({"a": {"b": {"c": 1}, "d": [1]}, "e": None, "f": {}}) == {"a.b.c": 1, "a.d": [1], "e": None}
 

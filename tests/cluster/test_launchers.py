@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
+from hydra.utils import instantiate
 from safetensors.torch import load_file
 
+from genbench.app.paths import conf_dir
 from genbench.benchmark.leaderboard import read_leaderboard
 from genbench.cluster.job import TOLD, Job, last_lines
 from genbench.cluster.processes import run_processes
@@ -82,46 +85,50 @@ models:
 @pytest.mark.slow
 def test_the_cells_of_a_benchmark_are_jobs_and_only_what_is_missing_runs_again(tmp_path: Path) -> None:
     (tmp_path / "conf" / "benchmark").mkdir(parents=True)
-    (tmp_path / "conf" / "benchmark" / "pair.yaml").write_text(CONFIG)
+    named = CONFIG.replace("one:", "lr=1e-3:").replace("two:", '"vae (small), it\'s":')
+    (tmp_path / "conf" / "benchmark" / "pair.yaml").write_text(named)
     common = ["benchmark", "--config-dir", "conf", "benchmark=pair", "cell.logger=none", "out=out"]
     sweep = ["hydra/launcher=process", "hydra.launcher.at_once=2", "hydra.sweep.dir=sweep"]
     code, err = genbench(tmp_path, *common, *sweep)
     assert code == 1
-    assert "job 0 (only=one-s1): done" in err
-    assert "job 1 (only=two-s1) failed with exit code 1" in err
-    assert err.rstrip().splitlines()[-1].startswith("error: 1 of 2 cells failed (two-s1)")
+    one, two = "lr=1e-3", "vae (small), it's"
+    assert f'job 0 (only="{one}-s1"): done' in err
+    assert f'job 1 (only="{two}-s1") failed with exit code 1' in err
+    assert err.rstrip().splitlines()[-1].startswith(f"error: 1 of 2 cells failed ({two}-s1)")
     rows = {row["model"]: row for row in read_leaderboard(tmp_path / "out") if row["family"] != "control"}
-    assert (rows["one"]["status"], rows["two"]["status"]) == ("ok", "failed")
-    before = Run.open(tmp_path / "out" / "cells" / "one-s1").weights.stat().st_mtime_ns
+    assert (rows[one]["status"], rows[two]["status"]) == ("ok", "failed")
+    before = Run.open(tmp_path / "out" / "cells" / f"{one}-s1").weights.stat().st_mtime_ns
 
     code, err = genbench(tmp_path, *common, *sweep)
     assert code == 1
-    assert "only=one-s1" not in err
-    assert Run.open(tmp_path / "out" / "cells" / "one-s1").weights.stat().st_mtime_ns == before
+    assert f'only="{one}-s1"' not in err
+    assert Run.open(tmp_path / "out" / "cells" / f"{one}-s1").weights.stat().st_mtime_ns == before
     code, err = genbench(tmp_path, *common, "only=three-s1")
     assert code == 1
-    assert "only=three-s1: pair has the cells one-s1, two-s1: choose one of them" in err
+    assert f"only=three-s1: pair has the cells {one}-s1, {two}-s1: choose one of them" in err
 
 
 @pytest.mark.slow
 def test_a_cell_of_a_benchmark_may_have_two_devices(tmp_path: Path) -> None:
     (tmp_path / "conf" / "benchmark").mkdir(parents=True)
-    (tmp_path / "conf" / "benchmark" / "pair.yaml").write_text(CONFIG[: CONFIG.index("  two:")])
+    (tmp_path / "conf" / "benchmark" / "pair.yaml").write_text(
+        CONFIG[: CONFIG.index("  two:")].replace("one:", "vae (1):")
+    )
     common = ["benchmark", "--config-dir", "conf", "benchmark=pair", "cell.logger=none"]
     code, err = genbench(tmp_path, *common, "cell.trainer=ddp_cpu", "out=two")
     assert (code, "Traceback" in err) == (0, False), err
-    assert genbench(tmp_path, *common, "only=one-s1", "out=alone")[0] == 0
-    together, alone = (Run.open(tmp_path / name / "cells" / "one-s1") for name in ("two", "alone"))
+    assert genbench(tmp_path, *common, "only='vae (1)-s1'", "out=alone")[0] == 0
+    together, alone = (Run.open(tmp_path / name / "cells" / "vae (1)-s1") for name in ("two", "alone"))
     assert together.config.trainer.devices == 2
     for name, value in load_file(together.weights).items():
         torch.testing.assert_close(value, load_file(alone.weights)[name], rtol=1e-3, atol=1e-5)
-    (row,) = (row for row in read_leaderboard(tmp_path / "two") if row["model"] == "one")
+    (row,) = (row for row in read_leaderboard(tmp_path / "two") if row["model"] == "vae (1)")
     (result,) = (json.loads(path.read_text()) for path in alone.results.glob("*.json"))
     assert row["fd"] == pytest.approx(result["fd"], rel=1e-2)
 
     before = together.weights.stat().st_mtime_ns
     code, err = genbench(tmp_path, *common, "cell.trainer=ddp_cpu", "out=two")
-    assert (code, "one-s1" in err) == (0, False)
+    assert (code, "(1)-s1" in err) == (0, False)
     assert together.weights.stat().st_mtime_ns == before
 
 
@@ -183,10 +190,35 @@ def test_a_job_that_was_stopped_from_outside_is_told_from_one_that_failed(
 
 
 def test_what_no_launcher_can_do_is_told_in_a_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"hydra\.launcher\.at_once=0: give 1 or more"):
-        run_processes([], 0)
     code, err = genbench(tmp_path, "train", "-m", "hydra/launcher=process", "hydra.launcher.at_once=0", "seed=1")
-    assert (code, err) == (1, "error: hydra.launcher.at_once=0: give 1 or more jobs at a time\n")
+    assert (code, err) == (1, "error: hydra.launcher: at_once = 0: expected greater than or equal to 1\n")
+
+
+@pytest.mark.parametrize(
+    ("choice", "typed", "message"),
+    [
+        ("process", "at_once=two", 'at_once = "two": expected an integer'),
+        ("process", "at_once=1.5", "at_once = 1.5: expected an integer"),
+        ("process", "at_once=null", "at_once = null: expected an integer"),
+        ("process", "jobs=2", "jobs: unknown; expected one of at_once"),
+        ("slurm", "nodes=two", 'nodes = "two": expected an integer'),
+        ("slurm", "max_num_timeout=null", "max_num_timeout = null: expected an integer"),
+        ("slurm", "setup='module load cuda'", 'setup = "module load cuda": expected a list'),
+        ("slurm", "signal_delay_s=-1", "signal_delay_s = -1: expected greater than or equal to 0"),
+        ("ray", "num_gpus=one", 'num_gpus = "one": expected a number'),
+        ("ray", "num_cpus=inf", "num_cpus = Infinity: expected a finite number"),
+        ("ray", "max_retries=-2", "max_retries = -2: expected greater than or equal to -1"),
+    ],
+)
+def test_a_setting_of_a_launcher_that_does_not_fit_is_told_before_a_job_starts(
+    choice: str, typed: str, message: str, tmp_path: Path
+) -> None:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        asked = [f"hydra/launcher={choice}", f"++hydra.launcher.{typed}"]
+        launcher = instantiate(compose("train", asked, return_hydra_config=True).hydra.launcher)
+    with pytest.raises(ConfigError, match=f"^hydra.launcher: {re.escape(message)}$"):
+        launcher.run([Job(0, ("train",), (), tmp_path)])
+    assert not list(tmp_path.iterdir())
 
 
 def test_of_a_log_its_last_lines_are_told_and_of_a_progress_bar_its_last_state(tmp_path: Path) -> None:

@@ -143,8 +143,8 @@ def test_the_cells_of_a_benchmark_are_tasks_of_which_one_may_fail(submit: Submit
     own = ["--config-dir", "conf", "benchmark=own", "cell.logger=none", "out=out"]
     code, err = finished(submit(*own, command="benchmark"))
     assert code == 1
-    assert re.search(r"^job 0 \(only=one-s1\): done$", err, re.MULTILINE), err
-    told = re.search(r"^job 1 \(only=two-s1\) failed with exit code 1; (\S+) ends:\n(    .*\n)+", err, re.MULTILINE)
+    assert re.search(r'^job 0 \(only="one-s1"\): done$', err, re.MULTILINE), err
+    told = re.search(r'^job 1 \(only="two-s1"\) failed with exit code 1; (\S+) ends:\n(    .*\n)+', err, re.MULTILINE)
     assert told, err
     assert Path(told[1]) == tmp_path / "sweep" / "1.log"
     assert "training stopped; an earlier checkpoint" in told[0]

@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from submitit.core.job_environment import SignalHandler
+from submitit.core.utils import DelayedSubmission, JobPaths
+from submitit.slurm.slurm import SlurmJobEnvironment
 
 from genbench.app.cli import COMMAND_VARIABLE
 from genbench.app.launch import check_tasks, join_srun
+from genbench.app.paths import conf_dir
+from genbench.cluster import slurm
 from genbench.cluster.job import Job
 from genbench.cluster.slurm import run_slurm
+from genbench.cluster.time_limit import minutes
 from genbench.core import ConfigError
 from hydra_plugins.genbench_launchers import SlurmLauncher
 
@@ -63,7 +71,7 @@ def test_a_job_with_other_tasks_than_devices_is_refused_before_it_waits(
     given = [f"++trainer.{each[1:]}" if each.startswith("+") else f"trainer.{each}" for each in trainer]
     job = Job(0, ("train", "seed=2", "trainer=ddp_cpu", *given), (), tmp_path)
     with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
-        SlurmLauncher(**{"nodes": 1, "ntasks_per_node": 1, **settings}).run([job])
+        SlurmLauncher(**{"nodes": 1, "ntasks_per_node": 1, "max_num_timeout": 1, **settings}).run([job])
     assert not list(tmp_path.iterdir())
 
 
@@ -83,11 +91,13 @@ def test_a_job_with_a_task_for_each_device_is_let_pass(trainer: dict[str, Any], 
 
 REFUSED = """
 import os, signal
+from subprocess import CalledProcessError
+from submitit.core.utils import UncompletedJobError
 from genbench.app import cli
 from genbench.cluster.slurm import Task
 
 def refuse(number, frame):
-    raise RuntimeError("timed-out too many times")
+    raise {error}
 
 def dispatch(arguments):
     try:
@@ -101,9 +111,66 @@ Task([])()
 """
 
 
-def test_a_task_that_may_not_come_back_leaves_at_the_signal() -> None:
-    done = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True, check=False)
-    assert done.returncode == 128 + signal.SIGUSR2, done.stderr
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ('UncompletedJobError("timed-out too many times")', 128 + signal.SIGUSR2),
+        ('CalledProcessError(1, ["scontrol", "requeue"])', 128 + signal.SIGUSR2),
+        ('TypeError("a mistake")', 1),
+    ],
+)
+def test_a_task_that_may_not_come_back_leaves_at_the_signal_and_a_mistake_is_no_such_thing(
+    error: str, code: int
+) -> None:
+    program = REFUSED.format(error=error)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+
+
+SBATCH = """#!/bin/sh
+for last; do cp "$last" "$0.given"; done
+echo Submitted batch job 7
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "limit"),
+    [
+        ("90", 90),
+        ("90:30", 91),
+        ("0:01", 1),
+        ("24:00:00", 1440),
+        ("'24:00:00'", 1440),
+        ("1-12", 2160),
+        ("1-00:30", 1470),
+        ("1-00:00:00", 1440),
+    ],
+)
+def test_a_time_limit_may_be_typed_as_sbatch_takes_it(
+    typed: str, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("srun", "sbatch"):
+        (tmp_path / name).write_text(SBATCH)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv(COMMAND_VARIABLE, "train")
+    monkeypatch.setattr(slurm, "_watch", lambda jobs, array: [None for _ in jobs])
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        asked = ["hydra/launcher=slurm", f"hydra.launcher.time={typed}"]
+        launcher = instantiate(compose("train", asked, return_hydra_config=True).hydra.launcher)
+    assert launcher.run([Job(0, ("train",), (), tmp_path)]) == [None]
+    assert f"#SBATCH --time={limit}\n" in (tmp_path / "sbatch.given").read_text()
+    (submitted,) = tmp_path.rglob("*_submitted.pkl")
+    handler = SignalHandler(SlurmJobEnvironment(), JobPaths(tmp_path), DelayedSubmission.load(submitted))
+    assert handler.has_timed_out() is (limit < 10)
+
+
+@pytest.mark.parametrize("limit", ["soon", "24h", "1:2:3:4", "1-", "-5", "60.5", "0", "00:00:00", "true"])
+def test_what_is_no_time_limit_is_told_in_a_line(limit: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"^hydra\.launcher\.time={limit} is no .* hydra\.launcher\.time=1440, or .*$"
+    ):
+        minutes(limit)
 
 
 def test_a_machine_without_slurm_is_told_what_runs_jobs_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

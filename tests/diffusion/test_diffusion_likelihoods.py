@@ -162,5 +162,6 @@ def test_settings_that_mean_nothing_are_refused() -> None:
     VariationalBound(steps=300).fit(Flow())
     with pytest.raises(ConfigError, match=r"likelihood\.probes is 0"):
         ProbabilityFlow(probes=0)
-    with pytest.raises(ConfigError, match=r"atol=0"):
-        ProbabilityFlow(atol=0)
+    for atol in (0.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match=rf"likelihood\.rtol=0\.0001, atol={atol}: expected finite"):
+            ProbabilityFlow(atol=atol)

@@ -237,8 +237,9 @@ def test_impossible_settings_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         DDIM(eta=1.5)
     with pytest.raises(ConfigError, match=r"sampler\.s_churn=-1"):
         Heun(s_churn=-1.0)
-    with pytest.raises(ConfigError, match=r"sampler\.rtol=0.1, atol=0"):
-        Adaptive(rtol=0.1, atol=0.0)
+    for rtol, atol in ((0.1, 0.0), (float("nan"), 0.1), (0.1, float("inf"))):
+        with pytest.raises(ConfigError, match=rf"sampler\.rtol={rtol}, atol={atol}: expected finite"):
+            Adaptive(rtol=rtol, atol=atol)
     for grid in ("uniform", "karras", "log_snr"):
         with pytest.raises(ConfigError, match=r"sampler\.steps is 1001; expected 1 to scheduler\.steps=1000"):
             DDIM(1001, grid=grid).fit(Linear(1000))

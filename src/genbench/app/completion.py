@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from genbench.app.cli import COMMANDS, SHELLS, first_words, run_hydra, second_words, split
 from genbench.app.listing import groups, unknown
-from genbench.app.paths import conf_dirs, user_dir
+from genbench.app.paths import conf_dirs, own_flags
 
 
 def complete() -> int:
@@ -23,8 +23,7 @@ def complete() -> int:
         _offer(second_words(words[0]), words)
     elif command in COMMANDS:
         os.environ["COMP_LINE"] = " ".join([program, *rest])
-        own = user_dir(words)
-        return run_hydra(command, sys.argv[1:] + ([] if own is None else ["--config-dir", str(own)]))
+        return run_hydra(command, sys.argv[1:] + own_flags(words))
     return 0
 
 

@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genbench.app.own import with_own
-from genbench.app.paths import conf_dir, user_dir
+from genbench.app.paths import conf_dir, own_flags, user_dir
 from genbench.app.quoting import quote
 from genbench.app.recipes import settle
 
@@ -25,9 +25,10 @@ def compose(command: str, overrides: Sequence[str] = ()) -> DictConfig:
     try:
         return compose_raw(command, overrides)
     except HydraException as error:
+        from genbench.app.hints import explained  # which composes too
         from genbench.core import ConfigError  # here because it brings torch
 
-        raise ConfigError(" ".join(str(error).split())) from error
+        raise ConfigError(explained(command, [*own_flags(sys.argv), *overrides], error)) from error
 
 
 def compose_raw(command: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -54,6 +55,11 @@ def settled(command: str, config: DictConfig, about: Any) -> DictConfig:
     typed = [str(each) for each in OmegaConf.to_container(about.overrides.task)]  # type: ignore[union-attr]
     settle(config, dict(about.runtime.choices), typed, partial(_with_choices, command))
     return config
+
+
+def choices(command: str, overrides: Sequence[str]) -> Mapping[str, str | None]:
+    """What a command line chooses of every group, Hydra's own too, with Hydra's own errors."""
+    return _with_choices(command, overrides)[1]
 
 
 def _with_choices(command: str, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str | None]]:

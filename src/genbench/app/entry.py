@@ -17,9 +17,14 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from tqdm import tqdm
 
 from genbench.app.compose import compose_raw, settled
-from genbench.app.hints import misspelt, refuse_unknown_choices, refuse_unknown_settings, refuse_what_hydra_would
+from genbench.app.hints import misspelt, refuse_unknown_choices, refuse_what_hydra_would
+from genbench.app.hints_sweeps import (
+    refuse_intervals_without_search,
+    refuse_jobs_without_sweep,
+    refuse_unknown_settings,
+)
 from genbench.app.own import with_own, without_own
-from genbench.app.paths import conf_dir, user_dir
+from genbench.app.paths import conf_dir, own_flags
 from genbench.app.quoting import gathered, quoted
 
 
@@ -62,6 +67,8 @@ def run(command: str) -> None:
         arguments = gathered(arguments)
     refuse_unknown_choices(arguments)
     refuse_unknown_settings(arguments)
+    refuse_jobs_without_sweep(command, arguments)
+    refuse_intervals_without_search(command, arguments)
     refuse_what_hydra_would(command, arguments)
     if asked is not None:
         _show_config(compose_raw(command, arguments[2 if asked.config_dir else 0 :]), asked)
@@ -135,6 +142,4 @@ def _show_warning(
 
 def _forget_sweep() -> None:
     """Makes `sys.argv` this job's own: processes that Lightning starts for other devices repeat it."""
-    own = user_dir(sys.argv)
-    flags = [] if own is None else ["--config-dir", str(own)]
-    sys.argv = [sys.argv[0], *flags, *HydraConfig.get().overrides.task]
+    sys.argv = [sys.argv[0], *own_flags(sys.argv), *HydraConfig.get().overrides.task]

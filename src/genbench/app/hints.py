@@ -6,17 +6,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.compose import compose_raw, compose_unsettled
+from genbench.app.hints_sweeps import GROUPS as HYDRAS
+from genbench.app.hints_sweeps import known_choices
 from genbench.app.listing import groups, unknown
 from genbench.app.paths import CONFIG_DIR_FLAGS, conf_dirs, user_dir
 
 _NAME = re.compile(r"[\w-]+")
-_HYDRAS = ("hydra/launcher", "hydra/sweeper")
 
 
 def refuse_unknown_choices(arguments: Sequence[str]) -> None:
@@ -24,7 +23,7 @@ def refuse_unknown_choices(arguments: Sequence[str]) -> None:
     found = groups(conf_dirs(arguments))
     for argument in arguments:
         group, _, value = argument.lstrip("+").partition("=")
-        known = _of_hydra(group, conf_dirs(arguments)) if group in _HYDRAS else found.get(group, ())
+        known = known_choices(group, conf_dirs(arguments)) if group in HYDRAS else found.get(group, ())
         listed = value.startswith("[") and value.endswith("]")
         for choice in value.strip("[]").split(",") if known else ():
             name = choice.strip()
@@ -37,40 +36,6 @@ def refuse_unknown_choices(arguments: Sequence[str]) -> None:
                 raise SystemExit(unknown(group, name, list(known)))
 
 
-def refuse_unknown_settings(arguments: Sequence[str]) -> None:
-    """Stops at a key that the chosen launcher or sweeper does not have, in one line."""
-    for group, _, choice in (argument.partition("=") for argument in arguments):
-        paths = [folder / group / f"{choice}.yaml" for folder in conf_dirs(arguments)] if group in _HYDRAS else []
-        known = _keys(next((path for path in paths if path.is_file()), None))
-        prefix = group.replace("/", ".") + "."
-        for argument in arguments if known else ():
-            name = argument.partition("=")[0].removeprefix(prefix).partition(".")[0]
-            if argument.startswith(prefix) and name not in known:
-                close = get_close_matches(name, known, n=1)
-                hint = f": did you mean {close[0]}?" if close else f"; it has {', '.join(known)}"
-                raise SystemExit(f"error: '{name}' is no key of {group}={choice}{hint}")
-
-
-def _keys(path: Path | None) -> list[str]:
-    """What a config file has, and what its defaults bring below it; nothing of one that goes on from another."""
-    if path is None:
-        return []
-    loaded = OmegaConf.load(path)
-    assert isinstance(loaded, DictConfig)
-    defaults = loaded.get("defaults", ())
-    if any(isinstance(each, str) and each != "_self_" for each in defaults):
-        return []
-    below = {str(key) for each in defaults if isinstance(each, DictConfig) for key in each}
-    return sorted({str(key) for key in loaded if str(key)[0] != "_"} - {"defaults"} | below)
-
-
-def _of_hydra(group: str, folders: Sequence[Path]) -> list[str]:
-    """The choices of one of Hydra's own groups: ours, and those of its installed plugins."""
-    Plugins.instance()
-    ours = {path.stem for folder in folders for path in (folder / group).glob("*.yaml")}
-    return sorted(ours.union(name.removesuffix(".yaml") for name in ConfigStore.instance().list(group)))
-
-
 def refuse_what_hydra_would(command: str, arguments: Sequence[str]) -> None:
     """Stops in one line at what Hydra would refuse in many; sweeps and questions to Hydra itself are left to it."""
     own = user_dir(arguments)
@@ -80,10 +45,15 @@ def refuse_what_hydra_would(command: str, arguments: Sequence[str]) -> None:
     try:
         compose_unsettled(command, rest)
     except HydraException as error:
-        raise SystemExit(f"error: {misspelt(command, arguments) or _in_a_line(command, error)}") from None
+        raise SystemExit(f"error: {explained(command, arguments, error)}") from None
 
 
-def _in_a_line(command: str, error: HydraException) -> str:
+def explained(command: str, arguments: Sequence[str], error: HydraException) -> str:
+    """What Hydra refuses of a command line, in one line that names what to type instead."""
+    return misspelt(command, arguments) or _in_a_line(command, arguments, error)
+
+
+def _in_a_line(command: str, arguments: Sequence[str], error: HydraException) -> str:
     said = " ".join(str(error).partition("\nSee https")[0].split())
     if isinstance(error, OverrideParseException):
         if "missing EQUAL" in said:
@@ -92,6 +62,9 @@ def _in_a_line(command: str, error: HydraException) -> str:
     if ambiguous := re.search(r"Ambiguous value for argument '(.*?)=(.*)' 1\.", said):
         key, values = ambiguous.groups()
         return f"{key}={values} is several values: add -m to run each, or write a list, {key}=[{values}]"
+    found = groups(conf_dirs(arguments))
+    if (choice := re.search(r"Could not find '(\w+)/(.*?)'", said)) and choice[1] in found:
+        return unknown(choice[1], choice[2], list(found[choice[1]])).removeprefix("error: ")
     if group := re.search(r"Could not override '(.*?)'\. No match in the defaults list", said):
         each = f"; +cell.{group[1]}=... gives it to every cell" if command == "benchmark" else ""
         return f"genbench {command.replace('_', ' ')} has no choice of {group[1]}{each}"

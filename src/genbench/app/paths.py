@@ -25,7 +25,7 @@ def user_dir(arguments: Sequence[str]) -> Path | None:
 
 
 def own_flags(arguments: Sequence[str]) -> list[str]:
-    """What makes another command read the folder given by `--config-dir`, if any."""
+    """What gives another command line the same `--config-dir`."""
     own = user_dir(arguments)
     return [] if own is None else ["--config-dir", str(own)]
 

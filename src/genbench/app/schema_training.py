@@ -40,7 +40,7 @@ class Budget(Section):
     """How many images a training sees, or what they may cost, and how many at once."""
 
     images: Count | None
-    flops: Annotated[float, Field(gt=0)] | None
+    flops: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     batch_size: Count
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # runs of earlier versions have none
 
@@ -65,7 +65,7 @@ class Training(Section):
     matmul_precision: Literal["highest", "high", "medium"] = "highest"  # as above
     activation_checkpointing: bool = False  # as above
     nonfinite: NonFinite = "stop"  # as above
-    watchdog: Annotated[float, Field(gt=0)] | None = None  # as above
+    watchdog: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # as above
 
 
 @dataclass

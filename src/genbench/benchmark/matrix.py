@@ -12,6 +12,9 @@ from typing import Any
 from genbench.benchmark.tables import flatten
 from genbench.core import ConfigError
 
+LONGEST = 240
+"""Bytes of a row's name: folders are named by it and a seed, in 255 at most."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -37,7 +40,7 @@ def cells(
     also replaces what the others say inside its group (`budget.images`).
 
     Raises:
-        ConfigError: no models, no seeds, or a seed twice.
+        ConfigError: no models, no seeds, a seed twice, or a name that cannot be a folder's.
     """
     if not models or not seeds:
         raise ConfigError("a benchmark needs at least one entry in benchmark.models and one in benchmark.seeds")
@@ -45,7 +48,8 @@ def cells(
         raise ConfigError(f"benchmark.seeds={list(seeds)} names a seed twice: two equal runs are no two samples")
     last = flatten(after)
     found = []
-    for name, own in models.items():
+    for name, own in ((str(each), own) for each, own in models.items()):  # a yaml may have 64: for a name
+        _require_folder_name(name)
         given = flatten(before) | flatten(own)
         kept = {key: value for key, value in given.items() if not any(key.startswith(f"{choice}.") for choice in last)}
         for seed in seeds:
@@ -53,6 +57,14 @@ def cells(
             lines = tuple(f"{key}={written(value)}" for key, value in overrides.items())
             found.append(Cell(name, seed, lines, folder / f"{name}-s{seed}"))
     return found
+
+
+def _require_folder_name(name: str) -> None:
+    """That runs can lie in folders of a row's name, and `only=` can name them."""
+    if not name.strip() or len(name.encode()) > LONGEST or re.search(r"[/\x00-\x1f\x7f]|\$\{", name):
+        raise ConfigError(
+            f"benchmark.models: {name!r} names folders: use 1 to {LONGEST} bytes without /, ${{ and line breaks"
+        )
 
 
 def written(value: Any) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from genbench.cluster.job import Failure, Job, failure, tell
-from genbench.core import ConfigError
 from genbench.processes import end, ending_at_sigterm
 
 log = logging.getLogger(__name__)
@@ -23,11 +22,8 @@ def run_processes(jobs: Sequence[Job], at_once: int) -> list[Failure | None]:
     Interrupted or told to end, it tells the jobs, which save what they have trained, and waits for them.
 
     Raises:
-        ConfigError: not one job at a time.
         SystemExit: SIGTERM came, and all jobs have ended.
     """
-    if at_once < 1:
-        raise ConfigError(f"hydra.launcher.at_once={at_once}: give 1 or more jobs at a time")
     # processes on one machine share its cores
     threads = str(max(1, (os.cpu_count() or 1) // at_once))
     environment = {"OMP_NUM_THREADS": threads, **os.environ} if at_once > 1 else dict(os.environ)

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from genbench.cluster.job import Failure, Job, described, tell
+from genbench.cluster.time_limit import minutes
 from genbench.core import ConfigError
 from genbench.core.errors import first_line
 from genbench.processes import STOPS
@@ -62,15 +63,17 @@ class Task:
         Raises:
             SystemExit: it failed, which SLURM must see, or left at a signal; what it said is above.
         """
+        from submitit.core.utils import UncompletedJobError
+
         from genbench.app.cli import dispatch
 
         requeue: Any = signal.getsignal(signal.SIGUSR2)
 
         def leave(number: int, frame: FrameType | None) -> None:
-            # submitit raises where a job may not come back, which must not look like a failure of the command
+            # a job may not come back, or SLURM does not take it: that must not look like a failure of the command
             try:
                 requeue(number, frame)
-            except Exception as error:
+            except (UncompletedJobError, subprocess.SubprocessError) as error:
                 raise SystemExit(128 + number) from error
 
         signal.signal(signal.SIGUSR2, leave)
@@ -92,7 +95,7 @@ def run_slurm(jobs: Sequence[Job], settings: Mapping[str, Any]) -> list[Failure 
     """Submits all jobs as one array and waits for them; for each why it failed, or None.
 
     Raises:
-        ConfigError: submitit is not installed, this machine has no SLURM, or SLURM refuses the settings.
+        ConfigError: submitit is not installed, this machine has no SLURM, or the settings are refused.
     """
     try:
         import submitit
@@ -100,6 +103,8 @@ def run_slurm(jobs: Sequence[Job], settings: Mapping[str, Any]) -> list[Failure 
         raise ConfigError("hydra/launcher=slurm needs submitit: pip install 'genbench[cluster]'") from None
     given = {key: value for key, value in settings.items() if value is not None}
     timeouts = given.pop("max_num_timeout")
+    if "time" in given:
+        given["time"] = minutes(given["time"])
     # until Python listens for it, the signal of a preemption must not kill the job
     given["setup"] = ["trap '' USR2", *given.get("setup", [])]
     # else they may wait as long as a collective has patience for one that is gone

@@ -8,7 +8,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.conditioning.label import LabelEmbedding
-from genbench.core import Batch, Condition, ConfigError, Count, GenerativeModel, ImageSpec, Likelihood, Noise, TrainStep
+from genbench.core import (
+    Batch,
+    Condition,
+    ConfigError,
+    Count,
+    GenerativeModel,
+    ImageSpec,
+    Likelihood,
+    Noise,
+    Share,
+    TrainStep,
+)
 from genbench.core.model import Losses
 from genbench.core.pixels import from_levels, to_levels
 from genbench.networks.transformer import Transformer
@@ -50,7 +61,7 @@ class PixelGPT(GenerativeModel):
         width: Count = 96,
         layers: Count = 4,
         heads: Count = 4,
-        dropout: float = 0.0,
+        dropout: Share = 0.0,
         max_tokens: Count = 3072,
     ) -> None:
         super().__init__(spec, conditional)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.core import Conditioning, Count, ImageSpec
+from genbench.core import Conditioning, Count, ImageSpec, Share
 from genbench.networks.backbone import Backbone
 from genbench.networks.layers import ResBlock, SelfAttention2d, coarsest, group_norm, sinusoidal, zero
 
@@ -27,7 +27,7 @@ class UNet(Backbone):
         blocks: Count = 2,
         embedding: Count = 128,
         heads: Count = 4,
-        dropout: float = 0.0,
+        dropout: Share = 0.0,
         outputs: int = 1,
     ) -> None:
         super().__init__(embedding, outputs)

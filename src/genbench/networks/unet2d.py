@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from genbench.core import Conditioning, Count, ImageSpec
+from genbench.core import Conditioning, Count, ImageSpec, Share
 from genbench.networks.backbone import Backbone
 from genbench.networks.layers import attending, group_norm, zero
 
@@ -56,7 +56,7 @@ class UNet2D(DiffusersUNet):
         attention: Sequence[int] = (16,),
         embedding: Count = 512,
         resample: Literal["conv", "resnet"] = "conv",
-        dropout: float = 0.0,
+        dropout: Share = 0.0,
         outputs: int = 1,
     ) -> None:
         attends = attending(spec, len(channels), attention)

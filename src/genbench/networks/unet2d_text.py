@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from genbench.core import Conditioning, Count, ImageSpec
+from genbench.core import Conditioning, Count, ImageSpec, Share
 from genbench.networks.backbone import Backbone
 from genbench.networks.layers import attending, group_norm, head_width, zero
 
@@ -35,7 +35,7 @@ class UNet2DText(Backbone):
         heads: Count = 4,
         embedding: Count = 256,
         context: Count = 128,
-        dropout: float = 0.0,
+        dropout: Share = 0.0,
         outputs: int = 1,
     ) -> None:
         # here because the import takes seconds

@@ -6,7 +6,8 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def run(config: DictConfig) -> None:
         raise ConfigError(
             "genbench benchmark starts the processes of its cells itself: give it without torchrun or srun"
         )
-    configs = [compose("train", [*cell.overrides, f"run_dir={written(str(cell.folder))}"]) for cell in todo]
+    configs = [_composed(cell) for cell in todo]
     jobs = list(zip(todo, configs, strict=True))
     ways = benchmark.get("samplers") or {}
     if only is not None:
@@ -95,6 +96,20 @@ def run(config: DictConfig) -> None:
         raise RunError(f"{len(failed)} of {len(todo)} cells failed ({names}): mend the cause and run the command again")
 
 
+@contextmanager
+def _told_with(cell: Cell) -> Iterator[None]:
+    """A mistake is told with the cell that has it."""
+    try:
+        yield
+    except GenbenchError as error:
+        raise type(error)(f"cell {cell.folder.name}: {error}") from error
+
+
+def _composed(cell: Cell) -> DictConfig:
+    with _told_with(cell):
+        return compose("train", [*cell.overrides, f"run_dir={written(str(cell.folder))}"])
+
+
 def _judgement(config: DictConfig) -> tuple[ImageDataset, Judge, torch.device]:
     """What a cell's model is judged on, by whom and where."""
     dataset, plain = open_data(config)
@@ -106,7 +121,7 @@ def _check(todo: Sequence[Cell], configs: Sequence[DictConfig], ways: Ways) -> N
     """Finds the mistakes of every cell before the first is trained, each told with its cell."""
     yardstick: dict[str, Any] = {}
     for cell, config in zip(todo, configs, strict=True):
-        try:
+        with _told_with(cell):
             dataset, plain = open_experiment(config)
             training_module(build(plain["model"]), plain).configure_optimizers()
             if _launcher() == "slurm":
@@ -125,8 +140,6 @@ def _check(todo: Sequence[Cell], configs: Sequence[DictConfig], ways: Ways) -> N
                 run = Run.open(cell.folder)
                 run.require_same(plain)
                 run.require_same_images(dataset.table("train").fingerprint())
-        except GenbenchError as error:
-            raise type(error)(f"cell {cell.folder.name}: {error}") from error
 
 
 def _controls(folder: Path, dataset: ImageDataset, judge: Judge) -> None:
@@ -174,9 +187,10 @@ def _launcher() -> str:
 def _start(names: Sequence[str]) -> None:
     """Every cell by a command of its own, which tells failures: as jobs of the launcher, or one after another here."""
     command = [sys.executable, "-m", "genbench", "benchmark"]
+    named = [written(name) for name in names]
     if _launcher() != "basic":
-        names, command = [",".join(names)] if names else [], [*command, "-m"]
-    for each in names:
+        named, command = [",".join(named)] if named else [], [*command, "-m"]
+    for each in named:
         run_command([*command, *sys.argv[1:], f"only={each}"])
 
 

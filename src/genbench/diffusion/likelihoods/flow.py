@@ -11,7 +11,7 @@ from genbench.core import ConfigError, Noise
 from genbench.diffusion.clipping import Clip
 from genbench.diffusion.denoiser import Denoiser
 from genbench.diffusion.likelihoods.base import DiffusionLikelihood
-from genbench.diffusion.samplers.adaptive import arrive
+from genbench.diffusion.samplers.adaptive import arrive, require_tolerances
 from genbench.diffusion.samplers.grid import lowest_level
 from genbench.diffusion.samplers.ode import Slope, velocity
 from genbench.diffusion.schedules import NoiseSchedule
@@ -36,10 +36,7 @@ class ProbabilityFlow(DiffusionLikelihood):
     def __post_init__(self) -> None:
         if self.probes is not None and self.probes < 1:
             raise ConfigError(f"likelihood.probes is {self.probes}; expected at least 1, or null for the exact trace")
-        if self.rtol < 0.0 or self.atol <= 0.0:
-            raise ConfigError(
-                f"likelihood.rtol={self.rtol}, atol={self.atol}: expected 0 or more, and a positive number"
-            )
+        require_tolerances("likelihood", self.rtol, self.atol)
 
     def fit(self, schedule: NoiseSchedule) -> None:
         """Defined on every schedule."""

@@ -1,5 +1,6 @@
 """Steps as long as the error allows."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,8 +33,7 @@ class Adaptive(DiffusionSampler):
     atol: float = 1e-3
 
     def check(self) -> None:
-        if self.rtol < 0.0 or self.atol <= 0.0:
-            raise ConfigError(f"sampler.rtol={self.rtol}, atol={self.atol}: expected 0 or more, and a positive number")
+        require_tolerances("sampler", self.rtol, self.atol)
 
     def fit(self, schedule: NoiseSchedule) -> None:
         """Walks every schedule."""
@@ -43,6 +43,16 @@ class Adaptive(DiffusionSampler):
         start, end = (float(schedule.position(level)) for level in (schedule.level(torch.ones_like(bottom)), bottom))
         x = arrive(velocity(denoise, schedule), x, start, end, self.rtol, self.atol)
         return denoise(x, schedule.time_of(bottom))
+
+
+def require_tolerances(under: str, rtol: float, atol: float) -> None:
+    """That tolerances, typed below `under`, are such that a step can meet them.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    if not (0.0 <= rtol < math.inf and 0.0 < atol < math.inf):  # so that nan is refused too
+        raise ConfigError(f"{under}.rtol={rtol}, atol={atol}: expected finite numbers, 0 or more and more than 0")
 
 
 def arrive(slope: Slope, x: Tensor, start: float, end: float, rtol: float, atol: float) -> Tensor:
