@@ -99,6 +99,10 @@ def test_images_count_by_what_they_are_and_not_by_where_they_lie(tmp_path: Path)
     there = recipe_hash(config(), "a")
     assert there == recipe_hash(config(root="/scratch"), "a")
     assert len({there, recipe_hash(config(), "b"), recipe_hash(config(flip=True), "a")}) == 3
+    # test images decide which weights are the best, and have no fingerprint
+    selected = {"training": {"select": "fd", "preview_every": 8}}
+    for options, count in (({}, 1), (selected, 2)):
+        assert len({recipe_hash(config(test=test) | options, "a") for test in ("one", "two")}) == count
     Run.create(tmp_path / "r", config(), {"data": {"name": "d", "train_sha256": "a"}})
     Run.create(tmp_path / "r", config(root="/scratch"), {"data": {"name": "e", "train_sha256": "a"}})
     with pytest.raises(RunError, match=r"images have changed since .* \(sha256 a there, b here\): restore them"):

@@ -62,7 +62,8 @@ def make_search(
     except ConfigError as error:
         raise ConfigError(f"{under}.{error}") from None
     judged_by = {key: plain[key] for key in ("protocol", "features", "metric")}
-    decides = {**identity(plain), **judged_by, "images": dataset.table("train").fingerprint()}
+    images = {split: dataset.table(split).fingerprint() for split in ("train", "test")}
+    decides = {**identity(plain), **judged_by, "images": images}
     return replace(search, direction=direction, config=json.loads(json.dumps(decides, default=str)))
 
 
