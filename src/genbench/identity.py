@@ -52,8 +52,6 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         kept["training"] |= {key: training[key] for key in ("select", "preview_every")}
         kept["features"] = config.get("features")
         kept["protocol"] = {"reference": (config.get("protocol") or {}).get("reference")}
-        if "test" in (config.get("data") or {}):
-            kept["data"]["test"] = config["data"]["test"]  # of which no fingerprint is kept
     return kept
 
 

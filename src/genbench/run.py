@@ -1,7 +1,7 @@
 """The run folder, where training and evaluation meet.
 
 config.yaml          the resolved config: it alone rebuilds the model
-manifest.json        versions, git state, data fingerprint, seed, machine, operations of an image
+manifest.json        versions, git state, fingerprints of images, seed, machine, operations of an image
 log.jsonl            the append-only training record
 hang-rankN.txt       where process N was whenever training hung
 checkpoint.ckpt      what resuming needs; removed when training is finished
@@ -35,6 +35,9 @@ from genbench.core import RunError
 from genbench.core.differences import differences
 from genbench.core.files import write_atomically, write_json
 from genbench.identity import identity
+
+TRAIN, TEST = "train_sha256", "test_sha256"
+"""The fingerprints of images in a manifest: test images' only where they decide which weights are kept."""
 
 Weights = Literal["ema", "raw"] | float
 """Which weights of a run: the averaged (or selected) ones, those of the last step, or an average put together
@@ -72,7 +75,7 @@ class Run:
         if path.exists() and any(path.iterdir()):
             run = cls.open(path)
             run.require_same(config)
-            run.require_same_images((manifest.get("data") or {}).get("train_sha256"))
+            run.require_same_images(fingerprints(manifest))
             return run
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,22 +172,24 @@ class Run:
             )
 
     @property
-    def images(self) -> str | None:
-        """The fingerprint of the training images; None where the run says nothing of them."""
-        found: str | None = (self.manifest.get("data") or {}).get("train_sha256")
-        return found
+    def images(self) -> dict[str, str]:
+        """The fingerprints of the images that decide the weights, by name; none where the run says nothing of them."""
+        return fingerprints(self.manifest)
 
-    def require_same_images(self, images: str | None) -> None:
-        """Checks that the training images have the fingerprint of those the run was made of, wherever they lie now.
+    def require_same_images(self, images: Mapping[str, str]) -> None:
+        """Checks that images have the fingerprints of those the run was made of, wherever they lie now.
 
         Raises:
-            RunError: they have changed since.
+            RunError: some have changed since.
         """
-        if self.images != images:
-            raise RunError(
-                f"the training images have changed since {self.path} was made (sha256 {self.images} there, {images} "
-                "here): restore them, or choose another run_dir"
-            )
+        there = self.images
+        for name in sorted(there.keys() & images.keys()):
+            if there[name] != images[name]:
+                what = "training" if name == TRAIN else "test"
+                raise RunError(
+                    f"the {what} images have changed since {self.path} was made (sha256 {there[name]} there, "
+                    f"{images[name]} here): restore them, or choose another run_dir"
+                )
 
     def weights_of(self, kind: Weights) -> Path:
         """The file of a finished run's weights; an average of another length has to be put together first.
@@ -233,6 +238,12 @@ class Run:
     def result_path(self, protocol: str, variation: str | None = None) -> Path:
         """Where a judgement is kept: by its protocol's hash, and how the samples were drawn if not as usual."""
         return self.results / f"{protocol}{suffix(variation)}.json"
+
+
+def fingerprints(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Those of images in a manifest, by name."""
+    data = manifest.get("data") or {}
+    return {name: data[name] for name in (TRAIN, TEST) if name in data}
 
 
 def suffix(variation: str | None) -> str:

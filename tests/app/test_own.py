@@ -49,6 +49,13 @@ def test_what_is_chosen_stands_instead(made):
     assert compose("evaluate", [f"run={run}", "protocol=crosswalk"]).features == usual
 
 
+def test_the_data_may_lie_elsewhere_by_now(made):
+    run = made("model=vae", "data=webdataset", "data.root=/home", "data.channels=1")
+    config = compose("evaluate", [f"run={run}", "data.root=/scratch"])
+    assert (config.data.root, config.data.channels) == ("/scratch", 1)
+    assert compose("evaluate", [f"run={run}"]).data is None
+
+
 def test_arguments_of_metrics_come_along_and_what_follows_from_the_protocol_still_does(made):
     run = made("model=vae", "metric=[kid,lpips_diversity]", "metric.lpips_diversity.weights=mine.pth")
     found = resolve(compose("evaluate", [f"run={run}", "protocol.kid_subset_size=37"]))["metric"]

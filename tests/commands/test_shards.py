@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tiny_runs import Train, command, digest
+from tiny_runs import TINY, Train, command, digest
 
+from genbench.app.compose import compose
+from genbench.app.training import train
 from genbench.data.digits import Digits
 from genbench.data.pack import Packing, pack
 from genbench.data.shard_index import INDEX
+from genbench.run import Run
 
 pytest.importorskip("webdataset")
 
@@ -46,6 +49,29 @@ def test_training_from_shards(
     mixed = tiny("vae", *small, "data.shuffle_shards=1000", folder="mixed")
     folder = tiny("vae", "data=image_folder", f"data.root={digits}", "data.channels=1", folder="folder")
     assert digest(mixed.weights) == digest(folder.weights) != digest(straight.weights)
+
+
+def test_a_default_folder_is_found_again_by_files_with_their_times_and_others_are_told(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def pull(*_: object) -> None:
+        raise RuntimeError("pulled the plug")
+
+    def start(root: Path) -> Run:
+        streamed = ("data=image_folder", f"data.root={root}", "data.channels=1", "data.resident_limit=0")
+        return train(compose("train", ["model=vae", *TINY, *streamed, "trainer=cpu"]))
+
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "finish", pull)
+        with pytest.raises(RuntimeError, match="plug"):
+            start(digits)
+    other = start(shutil.copytree(digits, tmp_path / "other", copy_function=shutil.copyfile))
+    (said,) = (record.getMessage() for record in caplog.records if "other images" in record.getMessage())
+    begun = next(path for path in other.path.parent.iterdir() if path.name != other.path.name)
+    assert said.startswith(f"{begun} is unfinished, of the same config but other images (sha256 ")
+    assert said.endswith("if they are the same files, copy them with their times (rsync -a)")
+    assert start(shutil.copytree(digits, tmp_path / "same")).path == begun
 
 
 def test_indexing_by_command(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,6 +64,8 @@ def test_a_value_is_read_back_as_it_was(value: object) -> None:
         ("range(1,1)", "x: the range holds no number"),
         ("shuffle(1,2)", "x: a study chooses for itself what comes next: leave shuffle(...) out"),
         ("shuffle(range(1,5))", "x: a study chooses for itself what comes next: leave shuffle(...) out"),
+        ("range(0,1,0)", "x: a range goes from one number to another in steps: range(1,9,2)"),
+        ("range(0,1e400)", "x: a range goes from one number to another in steps: range(1,9,2)"),
         ("glob(*)", "x: glob(...) is no list of values: name them, x=choice(a,b)"),
         ("3", "nothing is searched: give values to choose from"),
     ],

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from genbench.core import RunError
 from genbench.sweep.running import run_trials
 from genbench.sweep.search import Outcome, Trial
-from genbench.sweep.space import Choice
+from genbench.sweep.space import Choice, Steps
 from genbench.sweep.study import Study
 from genbench.sweep.suggesting import distribution
 
@@ -207,10 +207,42 @@ def test_trials_that_failed_are_trained_once_more_where_that_is_asked_for(tmp_pa
         assert [study.run_dir(study.trial(number)).name for number in (1, 6, 3, 7)] == ["trial-1"] * 2 + ["trial-3"] * 2
         assert (study.count, study.failed()) == (N, [])
     assert run(tmp_path / "s", trainings, N, retry_failed=True) == after
-    # and the study goes on as an undisturbed one would with these
-    one, two = (run(tmp_path / "s", trainings, N + 1), run(tmp_path / "s", trainings, N + 2))
-    assert two[: len(one)] == one
-    assert trainings.trained == [0, 2, 4, 5, 6, 7, 8, 9]
+    # and the study goes on as one that was not killed
+    for more in (N + 1, N + 3):
+        went_on = run(tmp_path / "s", trainings, more)
+    assert trainings.trained == [0, 2, 4, 5, 6, 7, 8, 9, 10]
+    others = Trainings()
+    good, others.launch = others.launch, full_disk  # type: ignore[method-assign]
+    run(tmp_path / "t", others, N)
+    others.launch = good  # type: ignore[method-assign]
+    assert run(tmp_path / "t", others, N + 3, retry_failed=True) == went_on
+
+
+def test_a_trial_that_is_retried_keeps_its_previews_and_one_finished_since_is_told(tmp_path: Path) -> None:
+    trainings = Trainings()
+
+    def bad_node(trials: Sequence[Trial]) -> list[Outcome | None]:
+        return [Outcome("failed", reason="no GPU")] * len(trials)
+
+    good, trainings.launch = trainings.launch, bad_node  # type: ignore[method-assign]
+    with Study(tmp_path / "s", SEARCH) as study:
+        asked = study.ask()
+        optuna.Trial(study._study, study._trial_id(0)).report(5.0, 64)
+        run_trials(study, 1, 1, trainings.launch, trainings.found)
+        assert study.failed() == [asked]
+    trainings.values[0] = 3.0  # someone has finished it by hand
+    trainings.launch = good  # type: ignore[method-assign]
+    (_, (_, _, state, value)) = run(tmp_path / "s", trainings, 1, retry_failed=True)
+    assert (state, value, trainings.trained) == ("COMPLETE", 3.0, [])
+    with Study(tmp_path / "s", SEARCH) as study:
+        assert [trial.intermediate_values for trial in study.trials] == [{64: 5.0}] * 2
+
+
+def test_steps_are_given_as_they_are_typed(tmp_path: Path) -> None:
+    search = replace(SEARCH, space={"x": Steps((0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), 0.1)}, startup=100)
+    with Study(tmp_path / "s", search) as study:
+        found = {study.ask().values["x"] for _ in range(60)}
+    assert found == {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7}
 
 
 def test_two_sweeps_at_once_are_refused(tmp_path: Path) -> None:

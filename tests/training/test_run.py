@@ -99,14 +99,12 @@ def test_images_count_by_what_they_are_and_not_by_where_they_lie(tmp_path: Path)
     there = recipe_hash(config(), "a")
     assert there == recipe_hash(config(root="/scratch"), "a")
     assert len({there, recipe_hash(config(), "b"), recipe_hash(config(flip=True), "a")}) == 3
-    # test images decide which weights are the best, and have no fingerprint
-    selected = {"training": {"select": "fd", "preview_every": 8}}
-    for options, count in (({}, 1), (selected, 2)):
-        assert len({recipe_hash(config(test=test) | options, "a") for test in ("one", "two")}) == count
-    Run.create(tmp_path / "r", config(), {"data": {"name": "d", "train_sha256": "a"}})
-    Run.create(tmp_path / "r", config(root="/scratch"), {"data": {"name": "e", "train_sha256": "a"}})
-    with pytest.raises(RunError, match=r"images have changed since .* \(sha256 a there, b here\): restore them"):
-        Run.create(tmp_path / "r", config(), {"data": {"name": "d", "train_sha256": "b"}})
+    data = {"name": "d", "train_sha256": "a", "test_sha256": "b"}
+    Run.create(tmp_path / "r", config(), {"data": data})
+    Run.create(tmp_path / "r", config(root="/scratch", test="there"), {"data": data | {"name": "e"}})
+    for which in ("train", "test"):
+        with pytest.raises(RunError, match=rf"the {which}(ing)? images have changed since .* \(sha256 . there, c here"):
+            Run.create(tmp_path / "r", config(), {"data": data | {f"{which}_sha256": "c"}})
 
 
 def test_what_is_measured_of_a_first_stage_is_no_part_of_an_experiment_that_knows_its_weights() -> None:

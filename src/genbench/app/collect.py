@@ -22,7 +22,7 @@ from genbench.core import RunError
 from genbench.data.images import ResidentTable
 from genbench.data.npz import read_npz
 from genbench.identity import recipe_hash
-from genbench.run import Run, suffix
+from genbench.run import TRAIN, Run, suffix
 from genbench.shapes import Checker
 from genbench.training.jsonl import read_log
 
@@ -61,7 +61,7 @@ def cells(runs: Iterable[Run]) -> list[dict[str, Any]]:
             "data": run.manifest["data"]["name"],
             "seed": config.seed,
             **_budget(config),
-            "recipe": recipe_hash(resolve(config), run.images),
+            "recipe": recipe_hash(resolve(config), run.images.get(TRAIN)),
             "run": str(run.path),
         }
         if run.finished:

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,13 @@ PACKAGES = (
 )
 
 
-def manifest(seed: int, data: str, fingerprint: str) -> dict[str, Any]:
-    """Versions, git state, machine, command, seed and data fingerprint, as JSON values."""
+def manifest(seed: int, data: str, images: Mapping[str, str]) -> dict[str, Any]:
+    """Versions, git state, machine, command, seed, and the data's name and fingerprints of images, as JSON values."""
     return {
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": " ".join(["genbench", os.environ.get("GENBENCH_COMMAND", ""), *sys.argv[1:]]),
         "seed": seed,
-        "data": {"name": data, "train_sha256": fingerprint},
+        "data": {"name": data, **images},
         "versions": {"python": platform.python_version(), **_versions()},
         "git": git_state(Path(__file__).parent),
         "machine": machine(),

@@ -12,7 +12,7 @@ from genbench.app.paths import conf_dirs
 
 OWN = "own"
 JUDGED_BY = ("protocol", "features")
-GROUPS = (*JUDGED_BY, "sampler")
+GROUPS = (*JUDGED_BY, "sampler", "data")
 
 
 def without_own(arguments: Sequence[str]) -> list[str]:
@@ -25,7 +25,8 @@ def with_own(command: str, arguments: Sequence[str]) -> list[str]:
     """A command line with what `run=FOLDER` brings put before it, where nothing else is chosen.
 
     That is `sampler=own` where single values of a sampler are given, and for `evaluate` the run's protocol, with its
-    metrics, and features. Of several runs in a sweep only what they agree on.
+    metrics, and features, and `data=own` where single values of the data are given, such as the place they lie at now.
+    Of several runs in a sweep only what they agree on.
     """
     arguments = without_own(arguments)
     given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
@@ -33,8 +34,8 @@ def with_own(command: str, arguments: Sequence[str]) -> list[str]:
     judged_by = () if command != "evaluate" else JUDGED_BY
     # conventions of one extractor are compared over that extractor
     wanted = [group for group in judged_by if (group, given.get("protocol")) != ("features", "crosswalk")]
-    if any(key.startswith("sampler.") for key in given):
-        wanted.append("sampler")
+    changed = ("sampler", "data") if command == "evaluate" else ("sampler",)
+    wanted += [group for group in changed if any(key.startswith(f"{group}.") for key in given)]
     found = []
     for group in wanted:
         if not configs or group in given or any(config.get(group) is None for config in configs):

@@ -1,17 +1,58 @@
-"""Whether all processes of a training have the same images."""
+"""Whether a training has the images that it had, and all of its processes the same."""
 
 from __future__ import annotations
 
 import json
+import logging
 import platform
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from genbench.core import DataError
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation.ranks import from_all, together
+from genbench.identity import identity
+from genbench.run import TEST, TRAIN, Run
+
+log = logging.getLogger(__name__)
 
 NAMED = 4
 """Processes that an error names; their machine is likely to have more of them."""
+
+
+def deciding_images(dataset: ImageDataset, config: Mapping[str, Any]) -> dict[str, str]:
+    """The fingerprints of images that decide the weights: training images, and those that previews select by.
+
+    Raises:
+        DataError: the processes have other training images.
+    """
+    found = {TRAIN: same_images(dataset)}
+    if config["training"]["select"] is not None and config["protocol"]["reference"] == "train":
+        found[TEST] = dataset.table("test").fingerprint()  # selected by what they are not reported against
+    return found
+
+
+def tell_of_other_images(folder: Path, config: Mapping[str, Any], images: Mapping[str, str]) -> None:
+    """Warns where a default run folder is new, and one beside it was begun alike, but of other images.
+
+    They may be the same for whoever copied them: the fingerprint of files that memory cannot hold has their times.
+    """
+    alike = f"{folder.name.rpartition('-')[0]}-*"
+    for other in [] if folder.exists() else sorted(folder.parent.glob(alike)):
+        run = Run(other)
+        if not (other / "config.yaml").is_file() or run.finished:
+            continue
+        there = OmegaConf.to_container(run.config, resolve=True)
+        if isinstance(there, dict) and identity({str(k): v for k, v in there.items()}) == identity(config):
+            log.warning(
+                "%s is unfinished, of the same config but other images (sha256 %s there, %s here), and this begins "
+                "another: if they are the same files, copy them with their times (rsync -a)",
+                *(other, run.images.get(TRAIN), images[TRAIN]),
+            )
 
 
 def same_images(dataset: ImageDataset) -> str:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
-from genbench.app.build import build
+from genbench.app.build import build, resolve
 from genbench.app.compose import compose
 from genbench.app.rules import built_by
 from genbench.app.training import open_experiment
 from genbench.benchmark.panel import better_end
 from genbench.core import ConfigError, HasLikelihood
+from genbench.core.differences import differences
 from genbench.identity import identity
 from genbench.metrics import Metric
 from genbench.sweep.search import Direction, Search
-from genbench.sweep.space import Choice, Space, first
+from genbench.sweep.space import Choice, Space, first, written
 
 OWN = ("run_dir", "trial", "judge")
 """What every trial is given by its study."""
@@ -47,11 +49,16 @@ def make_search(
             raise ConfigError(f"{key} is each trial's own: leave it out")
     begun = {key: first(parameter) for key, parameter in space.items()}
     search = Search(tuple(fixed), space, objective, "minimize", seed, startup)
-    for key, parameter in space.items():
-        for value in parameter.values[1:] if isinstance(parameter, Choice) else ():
-            compose("train", search.overrides(begun | {key: value}))
+    others = {
+        f"{key}={written(value)}": compose("train", search.overrides(begun | {key: value}))
+        for key, parameter in space.items()
+        for value in (parameter.values[1:] if isinstance(parameter, Choice) else ())
+    }
+    first_of_all = compose("train", search.overrides(begun))
     try:
-        dataset, plain = open_experiment(compose("train", search.overrides(begun)))
+        base = identity(resolve(first_of_all))
+        choices = {title: _hash(differences(base, identity(resolve(config)))) for title, config in others.items()}
+        dataset, plain = open_experiment(first_of_all)
     except MissingMandatoryValue as error:
         raise ConfigError(f"{error.full_key} has no value: give {error.full_key}=...") from error
     except InterpolationResolutionError as error:
@@ -61,10 +68,14 @@ def make_search(
         direction = direction or _direction(objective)
     except ConfigError as error:
         raise ConfigError(f"{under}.{error}") from None
-    judged_by = {key: plain[key] for key in ("protocol", "features", "metric")}
+    judged_by = {key: plain[key] for key in ("protocol", "features", "metric", "likelihood")}
     images = {split: dataset.table(split).fingerprint() for split in ("train", "test")}
-    decides = {**identity(plain), **judged_by, "images": images}
+    decides = {**identity(plain), **judged_by, "images": images, "choices": choices}
     return replace(search, direction=direction, config=json.loads(json.dumps(decides, default=str)))
+
+
+def _hash(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
 
 
 def _check_measured(objective: str, config: Mapping[str, Any]) -> None:

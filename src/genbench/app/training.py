@@ -23,7 +23,7 @@ from genbench.app.launch import check_accelerator, check_processes
 from genbench.app.manifest import manifest
 from genbench.app.preview import preview
 from genbench.app.rules import unfit_features
-from genbench.app.same_data import same_images
+from genbench.app.same_data import deciding_images, tell_of_other_images
 from genbench.app.start import settle_start
 from genbench.app.text_encoder import settle_text_encoder
 from genbench.app.throughput import settle_seconds
@@ -32,7 +32,7 @@ from genbench.core import RunError, TrainingError
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation.ranks import from_first, rank, together, world
 from genbench.identity import recipe_hash
-from genbench.run import Run
+from genbench.run import TRAIN, Run
 from genbench.training.checkpoint import ResumeCheckpoint, newest
 from genbench.training.jsonl import JsonlLogger
 from genbench.training.module import TrainingModule
@@ -96,13 +96,15 @@ def train(config: DictConfig, judge: Judge | None = None) -> Run:
     check_accelerator(plain)
     if rank() == 0 and (unfit := unfit_features(plain)):
         log.warning("this training cannot be judged as it stands: %s", unfit)
-    fingerprint = same_images(dataset)
-    folder = Path(plain["run_dir"] or default_folder(plain, fingerprint))
+    images = deciding_images(dataset, plain)
+    folder = Path(plain["run_dir"] or default_folder(plain, images[TRAIN]))
     plain = settle_seconds(settle_scale(plain, folder), dataset, folder)
     # built before the folder is made, so that values which cannot be built from leave none behind
     module = training_module(training_model(plain, dataset), plain)
     module.configure_optimizers()
-    record = manifest(plain["seed"], dataset.name, fingerprint)
+    record = manifest(plain["seed"], dataset.name, images)
+    if rank() == 0 and plain["run_dir"] is None:
+        tell_of_other_images(folder, plain, images)
     run = from_first("make the run folder", lambda: Run.create(folder, plain, record))
     with _locked(run):
         if from_first("look at the run folder", lambda: run.finished):

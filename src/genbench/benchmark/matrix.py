@@ -12,8 +12,8 @@ from typing import Any
 from genbench.benchmark.tables import flatten
 from genbench.core import ConfigError
 
-LONGEST = 240
-"""Bytes of a row's name: folders are named by it and a seed, in 255 at most."""
+LONGEST = 220
+"""Bytes of a row's name: folders are named by it and a seed, while they are made with more, in 255 at most."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,10 @@ def cells(
 
 def _require_folder_name(name: str) -> None:
     """That runs can lie in folders of a row's name, and `only=` can name them."""
-    if not name.strip() or len(name.encode()) > LONGEST or re.search(r"[/\x00-\x1f\x7f]|\$\{", name):
+    if not name.strip() or len(name.encode()) > LONGEST or re.search(r"^\.|[/\x00-\x1f\x7f]|\$\{", name):
         raise ConfigError(
-            f"benchmark.models: {name!r} names folders: use 1 to {LONGEST} bytes without /, ${{ and line breaks"
+            f"benchmark.models: {name!r} names folders: use 1 to {LONGEST} bytes without /, ${{ and line breaks, and "
+            "no dot at the beginning"
         )
 
 

@@ -36,7 +36,9 @@ def run_trials(
     def known(trial: Trial) -> Outcome | None:
         return Outcome("pruned") if study.pruned(trial) else found(trial)
 
-    again = [trial for trial in study.failed() if known(trial) is None] if retry_failed else []
+    # not those whose training ended in no number, but those that someone has finished since
+    failed = study.failed() if retry_failed else []
+    again = [trial for trial in failed if (outcome := known(trial)) is None or outcome.state == "complete"]
     for batch in _batches(study, n_trials, n_jobs, again):
         todo = [trial for trial in batch if trial.lead == trial.number and known(trial) is None]
         failures = dict(zip((trial.number for trial in todo), launch(todo) if todo else (), strict=True))

@@ -86,6 +86,13 @@ def first(parameter: Parameter) -> Value:
     return parameter.low if isinstance(parameter, Interval) else parameter.values[0]
 
 
+def exact(parameter: Parameter, value: Value) -> Value:
+    """A suggested value as it was typed: steps that are added up miss it by a rounding."""
+    if not isinstance(parameter, Steps):
+        return value
+    return min(parameter.values, key=lambda each: abs(each - float(value)))
+
+
 def _parameter(key: str, override: Override) -> Parameter:
     value = override.value()
     if isinstance(value, Glob):
@@ -121,6 +128,8 @@ def _interval(key: str, value: IntervalSweep) -> Interval:
 def _steps(key: str, value: RangeSweep) -> Steps:
     # as they are typed: sums of binary fractions would miss the last number, or end beside it
     start, stop, step = (Decimal(str(each)) for each in (value.start, value.stop, value.step))
+    if not step or not (start.is_finite() and stop.is_finite() and step.is_finite()):
+        raise ConfigError(f"{key}: a range goes from one number to another in steps: range(1,9,2)")
     count = math.ceil((stop - start) / step)
     if count < 1:
         raise ConfigError(f"{key}: the range holds no number: its end is not part of it")

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from genbench.core import RunError
 from genbench.core.differences import differences
 from genbench.sweep.search import Outcome, Search, Trial
+from genbench.sweep.space import exact
 from genbench.sweep.storage import FILE, open_storage
 from genbench.sweep.suggesting import RETRIES, distribution, sampler, suggest
 from genbench.sweep.trial import PRUNED
@@ -116,9 +117,13 @@ class Study:
         return [trial for trial in seen if trial.lead == trial.number not in retried]
 
     def again(self, trial: Trial) -> Trial:
-        """A failed trial's values as another trial."""
-        self._study.enqueue_trial(dict(trial.values), user_attrs={RETRIES: trial.number})
-        return self.ask()
+        """A failed trial's values as another trial, with what its previews had told."""
+        failed = self.trials[trial.number]
+        self._study.enqueue_trial(failed.params, user_attrs={RETRIES: trial.number})
+        found = self.ask()
+        for step, measured in failed.intermediate_values.items():
+            self._storage.set_trial_intermediate_value(self._trial_id(found.number), step, measured)
+        return found
 
     @property
     def count(self) -> int:
@@ -135,7 +140,7 @@ class Study:
         alike = [other for other in trials[: trial.number + 1] if other.params == trial.params]
         retried = [other.number for other in alike if RETRIES in other.user_attrs]
         home = alike[0].number
-        values = {name: trial.params[name] for name in self._space}
+        values = {name: exact(parameter, trial.params[name]) for name, parameter in self.search.space.items()}
         return Trial(trial.number, values, home, retried[-1] if retried else home)
 
     def run_dir(self, trial: Trial) -> Path:

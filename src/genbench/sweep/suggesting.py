@@ -63,7 +63,7 @@ def sampler(search: Search, trials: list[FrozenTrial]) -> TPESampler:
                 _tell(study, asked[other.number], other)
                 told.add(other.number)
         if RETRIES in trial.user_attrs:  # which was given its values
-            study.enqueue_trial(trial.params)
+            study.enqueue_trial(trial.system_attrs["fixed_params"])
         asked.append(study.ask(space))
     return found
 

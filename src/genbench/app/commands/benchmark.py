@@ -24,6 +24,7 @@ from genbench.app.fitting import training_module
 from genbench.app.judged import final_numbers
 from genbench.app.judging import Variation, judge_run, kept_draws, make_judge, read_result
 from genbench.app.reporting import report
+from genbench.app.same_data import deciding_images
 from genbench.app.sheets import sheets_are_there
 from genbench.app.training import open_experiment, train
 from genbench.app.validate import validate_config
@@ -120,6 +121,7 @@ def _judgement(config: DictConfig) -> tuple[ImageDataset, Judge, torch.device]:
 def _check(todo: Sequence[Cell], configs: Sequence[DictConfig], ways: Ways) -> None:
     """Finds the mistakes of every cell before the first is trained, each told with its cell."""
     yardstick: dict[str, Any] = {}
+    images: dict[bool, dict[str, str]] = {}  # by whether a cell selects; reading them takes a while
     for cell, config in zip(todo, configs, strict=True):
         with _told_with(cell):
             dataset, plain = open_experiment(config)
@@ -139,7 +141,10 @@ def _check(todo: Sequence[Cell], configs: Sequence[DictConfig], ways: Ways) -> N
             if cell.folder.is_dir() and any(cell.folder.iterdir()):
                 run = Run.open(cell.folder)
                 run.require_same(plain)
-                run.require_same_images(dataset.table("train").fingerprint())
+                selects = plain["training"]["select"] is not None
+                if selects not in images:
+                    images[selects] = deciding_images(dataset, plain)
+                run.require_same_images(images[selects])
 
 
 def _controls(folder: Path, dataset: ImageDataset, judge: Judge) -> None:

@@ -16,7 +16,7 @@ from genbench.core import ConfigError
 from genbench.data.dataset import ImageDataset
 from genbench.families.diffusion import Diffusion
 from genbench.features.files import sha256_of
-from genbench.run import Run
+from genbench.run import TRAIN, Run
 
 
 def run(config: DictConfig) -> None:
@@ -42,7 +42,7 @@ def run(config: DictConfig) -> None:
         "params": sum(value.numel() for value in pipeline.unet.parameters()),
         "imported": imported,
     }
-    made = Run.create(out, described, manifest(0, dataset.name, dataset.table("train").fingerprint()))
+    made = Run.create(out, described, manifest(0, dataset.name, {TRAIN: dataset.table("train").fingerprint()}))
     made.finish(weights, weights, summary)
     print(f"{out}: {summary['params']} parameters, trained elsewhere\nnext: genbench evaluate run={out}")
 
