@@ -204,7 +204,11 @@ class StreamedTable(ReadTable):
             return self.filled(pool.map(self._read, range(len(self))))
 
     def fingerprint(self) -> str:
-        files = [(name, *self._stamp(self.root / name)) for name in self.files]
+        try:
+            files = [(name, *stamp(self.root / name)) for name in self.files]
+        except OSError as error:  # such as a link to nothing
+            why = error.strerror or error
+            raise DataError(f"{error.filename} cannot be read ({why}); mend it or take it out") from error
         label = None if self._label is None else self._label.tolist()
         said = [asdict(self.decoder), files, label] + ([] if self._caption is None else [self._caption])
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
@@ -215,9 +219,8 @@ class StreamedTable(ReadTable):
         check_alike(pixels, str(path), self.shape, str(self.reference), self.levels)
         return pixels
 
-    def _stamp(self, path: Path) -> tuple[int, int]:
-        try:
-            stat = path.stat()
-        except OSError as error:  # such as a link to nothing
-            raise DataError(f"{path} cannot be read ({error.strerror or error}); mend it or take it out") from error
-        return stat.st_size, stat.st_mtime_ns
+
+def stamp(path: Path) -> tuple[int, int]:
+    """A file's size and its time of change in nanoseconds."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from genbench.core import ConfigError, DataError
 from genbench.core.files import write_atomically
 from genbench.data.dataset import Split
+from genbench.data.image_files import stamp
 from genbench.data.image_folder import Listing, list_splits
 from genbench.data.shard_index import Index, Shard, write_index, write_shard
 from genbench.data.shards import OnError, describe, library, read_samples, why_unreadable
@@ -158,9 +159,7 @@ def _identity(listing: Listing, rows: list[int]) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """A file's size and time of change."""
     try:
-        stat = path.stat()
+        return stamp(path)
     except OSError:  # such as a link to nothing: told or left out when it is read
         return 0, 0
-    return stat.st_size, stat.st_mtime_ns
