@@ -27,7 +27,11 @@ HUNTED = {
     "text_to_image": (*CAPTIONED, "features=pixels", *SMALL_TRANSFORMER),
 }
 IMAGES, BATCH = 384, 32
-OFTEN = (f"budget.images={IMAGES}", f"budget.batch_size={BATCH}", "training.checkpoint_every=64")
+# most checkpoints lie between two records
+OFTEN = (
+    *(f"budget.images={IMAGES}", f"budget.batch_size={BATCH}"),
+    *("training.checkpoint_every=64", "training.log_every=96"),
+)
 KILLS = 9
 
 Hunter = Callable[..., Attempt]
@@ -79,7 +83,7 @@ def test_killed_anywhere_again_and_again_equals_undisturbed(
             hunted.checkpoint.write_bytes(content[: chance.randrange(len(content))])
             story.append("newest checkpoint truncated")
     assert kills == KILLS
-    assert at_work > 0.7 * KILLS, "\n".join(story)
+    assert at_work > 0.5 * KILLS, "\n".join(story)
     assert list(scratch.iterdir()) == []
 
 
@@ -99,7 +103,7 @@ def differences(hunted: Run, straight: Run) -> list[str]:
     names, expected_names = (sorted(path.name for path in run.path.iterdir()) for run in (hunted, straight))
     weights = [name for name in expected_names if name.endswith(".safetensors")]
     records, expected = curves(hunted), curves(straight)
-    assert [record["images"] for record in expected] == list(range(64, IMAGES + 1, 64))
+    assert [record["images"] for record in expected] == list(range(96, IMAGES + 1, 96))
     return [
         *sorted({*names} ^ {*expected_names}),
         *(name for name in weights if digest(hunted.path / name) != digest(straight.path / name)),

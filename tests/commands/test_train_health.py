@@ -21,7 +21,8 @@ from genbench.training.peak import peak_flops
 def test_a_run_records_its_health(finished: Train) -> None:
     (record,) = read_log(finished("dcgan", "trainer=cpu").log)
     shares = {key: value for key, value in record.items() if key.startswith("time/")}
-    assert set(shares) == {f"time/{phase}" for phase in ("data", "forward_backward", "optimizer", "ema", "rest")}
+    phases = ("data", "forward_backward", "optimizer", "ema", "logging", "rest")
+    assert set(shares) == {f"time/{phase}" for phase in phases}
     assert sum(shares.values()) == pytest.approx(1.0, abs=1e-3)
     dataset, plain = open_experiment(compose("train", ["model=dcgan"]))
     stream = torch.get_rng_state()
