@@ -18,8 +18,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that no process is left alone with one at the end."""
-    items.sort(key=lambda item: 0 if item.get_closest_marker("bench") else 1 if item.get_closest_marker("slow") else 2)
+    """The longest first, by the time they may take, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: (-_limit(item), item.get_closest_marker("slow") is None))
+
+
+def _limit(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0] if marker else item.config.getini("timeout"))
 
 
 @pytest.fixture(scope="session")
