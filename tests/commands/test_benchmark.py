@@ -200,7 +200,7 @@ def test_an_interrupted_benchmark_goes_on_where_it_was(
         ("benchmark.models.two={model.channels:[8,8,8,8,8]}", r"cell two-s1: .*at most 4 entries"),
         ("benchmark.models.two.model=nope", r"cell two-s1: no model 'nope': choose one of dcgan, "),
         ("+benchmark.models.two.modle.latent=32", r"cell two-s1: 'modle' is no key of train: did you mean model\?"),
-        ("+benchmark.models={vae-S/2:{model:vae}}", r"'vae-S/2' names folders: use 1 to 240 bytes without /"),
+        ("+benchmark.models={vae-S/2:{model:vae}}", r"'vae-S/2' names folders: use 1 to 220 bytes without /"),
         ("+benchmark.models.two.protocol=digits", r"cell two-s1: another protocol than one has"),
         ("+benchmark.models.two.features={name:other}", r"cell two-s1: "),
         ("benchmark.seeds=[1,1]", r"names a seed twice"),
