@@ -175,6 +175,14 @@ def test_another_search_of_the_same_name_is_refused_with_the_difference(tmp_path
         assert other.hash != SEARCH.hash
 
 
+def test_a_study_of_an_earlier_version_is_refused_in_a_line(tmp_path: Path) -> None:
+    with Study(tmp_path / "s", SEARCH) as study:
+        told = study._study.user_attrs["search"]
+        study._study.set_user_attr("search", {"given": {}, **{k: v for k, v in told.items() if k != "config"}})
+    with pytest.raises(RunError, match=r"s holds a study of an earlier version, .*: choose another"):
+        Study(tmp_path / "s", SEARCH)
+
+
 def test_a_folder_of_trials_without_their_study_is_refused_and_a_renamed_one_goes_on(tmp_path: Path) -> None:
     there = run(tmp_path / "s", Trainings(), 2)
     (tmp_path / "s").rename(tmp_path / "t")

@@ -66,6 +66,11 @@ class Study:
         )
         self._id = self._storage.get_study_id_from_name(name)
         there, here = self._study.user_attrs.get(SEARCH), self.search.identity
+        if there is not None and "config" not in there:
+            raise RunError(
+                f"{self.folder} holds a study of an earlier version, which does not say what was trained: choose "
+                "another hydra.sweeper.study"
+            )
         if there is not None and (found := list(differences(there, here))):
             raise RunError(
                 f"{self.folder} holds another study; it differs in {'; '.join(found[:5])}"
