@@ -156,15 +156,20 @@ class Run:
             raise RunError(f"cannot read {self.path / name}: {error}") from error
         return value
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of its config decides the weights."""
+        config = OmegaConf.to_container(self.config, resolve=True)
+        assert isinstance(config, dict)
+        return identity({str(key): value for key, value in config.items()})
+
     def require_same(self, config: Mapping[str, Any]) -> None:
         """Checks that the folder holds this very experiment.
 
         Raises:
             RunError: naming the keys that differ.
         """
-        there = OmegaConf.to_container(self.config, resolve=True)
-        assert isinstance(there, dict)
-        differing = list(differences(identity({str(k): v for k, v in there.items()}), identity(config)))
+        differing = list(differences(self.identity, identity(config)))
         if differing:
             raise RunError(
                 f"{self.path} holds another experiment; it differs in {'; '.join(differing[:5])}"

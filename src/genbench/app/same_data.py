@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from genbench.core import DataError
 from genbench.data.dataset import ImageDataset
 from genbench.evaluation.ranks import from_all, together
@@ -46,8 +44,7 @@ def tell_of_other_images(folder: Path, config: Mapping[str, Any], images: Mappin
         run = Run(other)
         if not (other / "config.yaml").is_file() or run.finished:
             continue
-        there = OmegaConf.to_container(run.config, resolve=True)
-        if isinstance(there, dict) and identity({str(k): v for k, v in there.items()}) == identity(config):
+        if run.identity == identity(config):
             log.warning(
                 "%s is unfinished, of the same config but other images (sha256 %s there, %s here), and this begins "
                 "another: if they are the same files, copy them with their times (rsync -a)",
